@@ -1,0 +1,42 @@
+import type { Kysely } from 'kysely';
+import { type Migration, type MigrationResult, Migrator } from 'kysely/migration';
+import { migrations as shipped } from './migrations/index.ts';
+import type { Database } from './schema.ts';
+
+/**
+ * Brings the schema to the newest version. Several processes may call it at once: one migrates, the others wait.
+ * Each call is one transaction: a migration that fails leaves the schema as it was.
+ *
+ * @returns the migrations that ran now, in order; none when the schema was up to date
+ * @throws MigrationFailedError naming the migration, with the database's error as its cause
+ */
+export async function migrate(
+  db: Kysely<Database>,
+  migrations: Record<string, Migration> = shipped,
+): Promise<string[]> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+  const { error, results = [] } = await migrator.migrateToLatest();
+  if (error !== undefined) throw new MigrationFailedError(failedMigration(results), error);
+  return results.map((result) => result.migrationName);
+}
+
+/** Names of shipped migrations that the database has not seen: a process must not serve before there are none. */
+export async function pendingMigrations(db: Kysely<Database>): Promise<string[]> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => shipped } });
+  const known = await migrator.getMigrations();
+  return known.filter((migration) => migration.executedAt === undefined).map((migration) => migration.name);
+}
+
+export class MigrationFailedError extends Error {
+  readonly migration: string;
+
+  constructor(migration: string, cause: unknown) {
+    super(`migration ${migration} failed and was rolled back`, { cause });
+    this.name = 'MigrationFailedError';
+    this.migration = migration;
+  }
+}
+
+function failedMigration(results: MigrationResult[]): string {
+  return results.find((result) => result.status === 'Error')?.migrationName ?? '(could not start)';
+}

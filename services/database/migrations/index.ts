@@ -1,0 +1,17 @@
+import type { Migration } from 'kysely/migration';
+import * as senders from './2026-11-21-001-senders.ts';
+import * as ledger from './2026-11-21-002-ledger.ts';
+import * as gifts from './2026-11-21-003-gifts.ts';
+import * as deliveries from './2026-11-21-004-deliveries.ts';
+import * as messaging from './2026-11-21-005-messaging.ts';
+import * as deadLetters from './2026-11-21-006-dead-letters.ts';
+
+/** Named imports rather than a folder scan: a bundle has no folder. Keys order the migrations and never change. */
+export const migrations: Record<string, Migration> = {
+  '2026-11-21-001-senders': senders,
+  '2026-11-21-002-ledger': ledger,
+  '2026-11-21-003-gifts': gifts,
+  '2026-11-21-004-deliveries': deliveries,
+  '2026-11-21-005-messaging': messaging,
+  '2026-11-21-006-dead-letters': deadLetters,
+};

@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { sql } from 'kysely';
+import { createDatabase, type DatabaseClient } from '../../../services/database/client.ts';
+import { MigrationFailedError, migrate, pendingMigrations } from '../../../services/database/migrate.ts';
+import { migrations } from '../../../services/database/migrations/index.ts';
+import { createEmptyDatabase, serverUrl, withDatabaseName } from '../../support/database.ts';
+
+describe('migrate', () => {
+  const name = `largesse_migrate_${process.pid}`;
+  let client: DatabaseClient;
+
+  beforeAll(async () => {
+    await createEmptyDatabase(serverUrl(), name);
+    client = open();
+  });
+  afterAll(async () => {
+    await client.db.destroy();
+  });
+
+  function open(): DatabaseClient {
+    return createDatabase({
+      connectionString: withDatabaseName(serverUrl(), name),
+      poolMax: 2,
+      applicationName: 'largesse-migrate-test',
+    });
+  }
+
+  test('P56: a migration that fails is named, rolled back whole, and leaves the earlier schema as it was', async () => {
+    const failing = {
+      ...migrations,
+      '9999-12-31-breaks': {
+        up: async (db: typeof client.db) => {
+          await sql`create table half_done (id integer)`.execute(db);
+          await sql`select 1 / 0`.execute(db);
+        },
+      },
+    };
+    const error = await migrate(client.db, failing).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(MigrationFailedError);
+    expect((error as MigrationFailedError).migration).toBe('9999-12-31-breaks');
+    expect((error as MigrationFailedError).cause).toMatchObject({ message: 'division by zero' });
+    const { rows } = await sql<{
+      found: string | null;
+    }>`select to_regclass('half_done')::text as found`.execute(client.db);
+    expect(rows[0]?.found).toBeNull();
+    expect(await pendingMigrations(client.db)).toEqual(Object.keys(migrations));
+  });
+
+  test('several processes may migrate at once: each migration runs once', async () => {
+    const other = open();
+    const ran = await Promise.all([migrate(client.db), migrate(other.db)]);
+    await other.db.destroy();
+    expect(ran.flat().toSorted()).toEqual(Object.keys(migrations).toSorted());
+    expect(await pendingMigrations(client.db)).toEqual([]);
+  });
+});
