@@ -1,0 +1,131 @@
+/**
+ * The variables of Largesse, by concern. A `main.ts` spreads what its role needs into one `z.object({...})` and hands it
+ * to `parseEnv`. Messages and descriptions never contain a value: some of these are secrets.
+ */
+import { z } from 'zod';
+
+export const databaseEnv = {
+  DATABASE_URL: url(['postgres:', 'postgresql:']).describe(
+    'Set it to a PostgreSQL URL: postgres://user:password@host:5432/largesse',
+  ),
+  DATABASE_POOL_MAX: wholeNumber(1, 1_000)
+    .default(10)
+    .describe('Set the most connections that one process may open (default 10).'),
+};
+
+export const sqsEnv = {
+  AWS_REGION: z
+    .string()
+    .regex(/^[a-z0-9-]{1,40}$/, 'is not the name of an AWS region')
+    .describe('Set it to the region of the queues, for example eu-central-1; an emulator takes any region.'),
+  AWS_ENDPOINT_URL_SQS: url(['http:', 'https:'])
+    .optional()
+    .describe('Leave it out for AWS itself; for an emulator set its URL, for example http://localhost:4566'),
+  GIFTS_QUEUE_NAME: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,76}$/, 'is not the name of a standard queue')
+    .default('largesse-gifts')
+    .describe('Use at most 76 letters, digits, - and _ (default largesse-gifts); its DLQ is <name>-dlq.'),
+  QUEUE_PROVISIONING: z
+    .enum(['verify', 'create'])
+    .default('verify')
+    .describe('verify: the queues must exist and fit (default); create: missing queues are made.'),
+};
+
+export const keyringEnv = {
+  KEYRING_FILE: z
+    .string()
+    .describe('Set it to the path of the keyring; `node services/admin/main.ts create-keyring --file F` makes one.'),
+};
+
+export const publicUrlEnv = {
+  PUBLIC_URL: url(['http:', 'https:'])
+    .transform((value) => value.replace(/\/+$/, ''))
+    .describe('Set it to the address at which recipients reach the API, for example https://gifts.example.com'),
+};
+
+export const loggingEnv = {
+  LOG_LEVEL: z
+    .enum(['error', 'warn', 'info', 'debug'])
+    .default('info')
+    .describe('Set it to error, warn, info (default) or debug.'),
+  LOG_FORMAT: z
+    .enum(['json', 'pretty'])
+    .optional()
+    .describe('Set it to json or pretty; left out, a terminal gets pretty and all else json.'),
+  LOG_FILE: z.string().optional().describe('Set it to a path to keep a rotated copy of the log there.'),
+  LOG_FILE_MAX_BYTES: wholeNumber(1_024, 10_000_000_000)
+    .default(50_000_000)
+    .describe('Set the size in bytes at which the log file is rotated (default 50000000).'),
+  LOG_FILE_MAX_COUNT: wholeNumber(1, 1_000)
+    .default(5)
+    .describe('Set how many rotated log files are kept (default 5).'),
+};
+
+export const httpServerEnv = {
+  PORT: port(8_080).describe('Set the port of the API (default 8080; 0 takes any free one).'),
+  HOST: z.string().optional().describe('Set the address to listen on; left out, all interfaces.'),
+};
+
+export const adminServerEnv = {
+  METRICS_PORT: port(9_090).describe('Set the port of /metrics, /healthz and /readyz (default 9090; 0 takes any free one).'),
+  HOST: httpServerEnv.HOST,
+};
+
+export const mailEnv = {
+  SMTP_URL: url(['smtp:', 'smtps:']).describe('Set it to the mail server: smtp://user:password@host:587'),
+  MAIL_FROM: z
+    .string()
+    .regex(/^(?:[^<>@\r\n]{1,200}<[^\s<>@]{1,64}@[^\s<>@]{1,255}>|[^\s<>@]{1,64}@[^\s<>@]{1,255})$/, 'is not a sender address')
+    .describe('Set it to the sender of the mails: gifts@example.com or "Gifts <gifts@example.com>"'),
+};
+
+export const processingEnv = {
+  MAX_RETRY_COUNT: wholeNumber(0, 100)
+    .default(5)
+    .describe('Set how often a gift is tried again before it is dead-lettered (default 5).'),
+  MAX_IN_FLIGHT: wholeNumber(1, 10_000)
+    .default(50)
+    .describe('Set how many messages one process handles at a time (default 50).'),
+};
+
+export const shutdownEnv = {
+  SHUTDOWN_GRACE_SECONDS: wholeNumber(1, 3_600)
+    .default(25)
+    .describe('Set the seconds a shutdown may take (default 25); keep it below terminationGracePeriodSeconds.'),
+};
+
+export const deadLetterPolicyEnv = {
+  DEAD_LETTER_POLICY_FILE: z
+    .string()
+    .optional()
+    .describe('Set it to the path of a DeadLetterPolicy in YAML or JSON.'),
+};
+
+export const tracingEnv = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: url(['http:', 'https:'])
+    .optional()
+    .describe('Set it to the base URL of an OTLP/HTTP collector, for example http://localhost:4318; left out, no tracing.'),
+  OTEL_SERVICE_NAME: z.string().optional().describe('Set the name of this service in traces.'),
+};
+
+function url(protocols: readonly string[]) {
+  const shown = protocols.map((protocol) => `${protocol}//`).join(' or ');
+  return z
+    .string()
+    .refine((value) => protocols.includes(URL.parse(value)?.protocol ?? ''), { error: `is not a ${shown} URL` });
+}
+
+function port(standard: number) {
+  return wholeNumber(0, 65_535).default(standard);
+}
+
+/** Strict on purpose: `Number('')` is 0 and `parseInt('10abc')` is 10, and both have misconfigured a pool before. */
+function wholeNumber(min: number, max: number) {
+  const error = `is not a whole number from ${min} to ${max}`;
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, error)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, { error });
+}

@@ -1,0 +1,143 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { systemClock, type Clock } from './clock.ts';
+import type { Log, ProcessLike, StopSignal } from './process.ts';
+
+/** What a `main.ts` gets to say what must be stopped, in which order, and by when. */
+export interface Lifecycle {
+  /** Aborts as soon as a shutdown begins: readiness turns to "no", loops take no more work. */
+  readonly signal: AbortSignal;
+  /** Settles with the exit code once everything has been stopped. */
+  readonly finished: Promise<number>;
+  /** The logger exists only after the environment was read, so it and the grace period come later than the lifecycle. */
+  configure(options: { log?: Log; graceSeconds?: number }): void;
+  /**
+   * Registers how to stop what was just started. Stops run one after the other in reverse order, so that what was
+   * started last (HTTP, consumers) drains while what it uses (pools, tracers, logs) still works.
+   */
+  onShutdown(name: string, stop: () => unknown, timeoutMs?: number): void;
+  /** Begins the shutdown, once; later calls get the same promise. A stop that fails or hangs turns exit code 0 into 1. */
+  shutdown(reason: string, exitCode?: number): Promise<number>;
+  /** Logs what nothing handled, with its causes, and shuts down with exit code 1. */
+  fail(error: unknown, origin: string): Promise<number>;
+}
+
+export interface LifecycleOptions {
+  readonly process: ProcessLike;
+  readonly log: Log;
+  readonly graceSeconds?: number;
+  readonly clock?: Clock;
+}
+
+interface Stop {
+  readonly name: string;
+  readonly run: () => unknown;
+  readonly timeoutMs: number;
+}
+
+interface State extends Required<LifecycleOptions> {
+  readonly stops: Stop[];
+  readonly aborter: AbortController;
+  readonly finish: PromiseWithResolvers<number>;
+  begunAt: number | undefined;
+  exitCode: number;
+}
+
+const DEFAULT_GRACE_SECONDS = 25;
+
+/** `npm` and a terminal both pass Ctrl-C on to a child: two signals this close are one wish, not impatience. */
+const SAME_SIGNAL_MS = 500;
+
+export function createLifecycle(options: LifecycleOptions): Lifecycle {
+  const state: State = {
+    graceSeconds: DEFAULT_GRACE_SECONDS,
+    clock: systemClock,
+    ...options,
+    stops: [],
+    aborter: new AbortController(),
+    finish: Promise.withResolvers<number>(),
+    begunAt: undefined,
+    exitCode: 0,
+  };
+  listen(state);
+  return {
+    signal: state.aborter.signal,
+    finished: state.finish.promise,
+    configure: ({ log = state.log, graceSeconds = state.graceSeconds }) => {
+      Object.assign(state, { log, graceSeconds });
+    },
+    onShutdown: (name, run, timeoutMs = Number.POSITIVE_INFINITY) => {
+      const stop = { name, run, timeoutMs };
+      // Started while a signal had already come in: it would be in nobody's list any more.
+      if (state.begunAt === undefined) state.stops.push(stop);
+      else void runStop(state, stop);
+    },
+    shutdown: (reason, exitCode = 0) => shutdown(state, reason, exitCode),
+    fail: (error, origin) => fail(state, error, origin),
+  };
+}
+
+function listen(state: State): void {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) state.process.on(signal, () => onSignal(state, signal));
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    state.process.on(event, (error: unknown) => void fail(state, error, event));
+  }
+}
+
+function fail(state: State, error: unknown, origin: string): Promise<number> {
+  state.log.error('a failure that nothing handled', { event: 'process_failed', origin, error });
+  return shutdown(state, origin, 1);
+}
+
+const SIGNAL_EXIT_CODES: Readonly<Record<StopSignal, number>> = { SIGINT: 130, SIGTERM: 143 };
+
+function onSignal(state: State, signal: StopSignal): void {
+  if (state.begunAt === undefined) {
+    void shutdown(state, signal, 0);
+    return;
+  }
+  if (state.clock().getTime() - state.begunAt < SAME_SIGNAL_MS) return;
+  state.log.warn('second signal: leaving at once', { event: 'shutdown_aborted', signal });
+  state.process.exit(SIGNAL_EXIT_CODES[signal]);
+}
+
+function shutdown(state: State, reason: string, exitCode: number): Promise<number> {
+  state.exitCode ||= exitCode;
+  if (state.begunAt === undefined) {
+    state.begunAt = state.clock().getTime();
+    state.log.info('shutting down', { event: 'shutdown_started', reason, grace_seconds: state.graceSeconds });
+    state.aborter.abort(new Error(`shutting down: ${reason}`));
+    void stopAll(state, state.begunAt);
+  }
+  return state.finish.promise;
+}
+
+async function stopAll(state: State, begunAt: number): Promise<void> {
+  const deadline = begunAt + state.graceSeconds * 1_000;
+  for (let stop = state.stops.pop(); stop !== undefined; stop = state.stops.pop()) {
+    await runStop(state, stop, deadline);
+  }
+  const duration_ms = state.clock().getTime() - begunAt;
+  state.log.info('shut down', { event: 'shutdown_finished', exit_code: state.exitCode, duration_ms });
+  state.finish.resolve(state.exitCode);
+  state.process.exit(state.exitCode);
+}
+
+/** Out of time, a stop is still called: one that needs no waiting (closing a socket) gets its turn nevertheless. */
+async function runStop(state: State, stop: Stop, deadline = Number.POSITIVE_INFINITY): Promise<void> {
+  const problem = (message: string, fields: Readonly<Record<string, unknown>>) => {
+    state.exitCode ||= 1;
+    state.log.error(message, { event: 'shutdown_step_failed', step: stop.name, ...fields });
+  };
+  const graceMs = state.graceSeconds * 1_000;
+  const timeoutMs = Math.max(0, Math.min(stop.timeoutMs, deadline - state.clock().getTime(), graceMs));
+  const timer = new AbortController();
+  try {
+    const stopped = Promise.resolve(stop.run()).then(() => true);
+    const inTime = await Promise.race([stopped, delay(timeoutMs, false, { signal: timer.signal })]);
+    if (!inTime) problem('a part did not stop in time', { timeout_ms: timeoutMs });
+  } catch (error) {
+    problem('a part failed to stop', { error });
+  } finally {
+    timer.abort();
+  }
+}
