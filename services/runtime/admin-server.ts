@@ -38,7 +38,10 @@ interface Answer {
 const CHECK_TIMEOUT_MS = 2_000;
 
 /** Serves /metrics, /healthz and /readyz for the cluster, apart from the public port. */
-export async function startAdminServer(deps: AdminServerDeps, options: AdminServerOptions): Promise<AdminServer> {
+export async function startAdminServer(
+  deps: AdminServerDeps,
+  options: AdminServerOptions,
+): Promise<AdminServer> {
   const checkTimeoutMs = options.checkTimeoutMs ?? CHECK_TIMEOUT_MS;
   const server = createServer((request, response) => void serve(deps, checkTimeoutMs, request, response));
   await listen(server, options);
@@ -110,11 +113,18 @@ async function serve(
   response.end(request.method === 'HEAD' ? undefined : answer.body);
 }
 
-async function route(deps: AdminServerDeps, checkTimeoutMs: number, request: IncomingMessage): Promise<Answer> {
-  if (request.method !== 'GET' && request.method !== 'HEAD') return json(405, { status: 'method not allowed' });
+async function route(
+  deps: AdminServerDeps,
+  checkTimeoutMs: number,
+  request: IncomingMessage,
+): Promise<Answer> {
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return json(405, { status: 'method not allowed' });
   switch (request.url?.split('?')[0]) {
     case '/metrics':
-      return deps.metrics === undefined ? json(404, { status: 'not found' }) : { status: 200, ...(await deps.metrics()) };
+      return deps.metrics === undefined
+        ? json(404, { status: 'not found' })
+        : { status: 200, ...(await deps.metrics()) };
     case '/healthz': {
       const named = Object.entries(deps.liveness ?? {}).map(([name, check]) => [name, check()] as const);
       return verdict({ ok: named.every(([, { ok }]) => ok), checks: Object.fromEntries(named) });

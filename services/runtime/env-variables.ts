@@ -35,13 +35,17 @@ export const sqsEnv = {
 export const keyringEnv = {
   KEYRING_FILE: z
     .string()
-    .describe('Set it to the path of the keyring; `node services/admin/main.ts create-keyring --file F` makes one.'),
+    .describe(
+      'Set it to the path of the keyring; `node services/admin/main.ts create-keyring --file F` makes one.',
+    ),
 };
 
 export const publicUrlEnv = {
   PUBLIC_URL: url(['http:', 'https:'])
     .transform((value) => value.replace(/\/+$/, ''))
-    .describe('Set it to the address at which recipients reach the API, for example https://gifts.example.com'),
+    .describe(
+      'Set it to the address at which recipients reach the API, for example https://gifts.example.com',
+    ),
 };
 
 export const loggingEnv = {
@@ -68,7 +72,9 @@ export const httpServerEnv = {
 };
 
 export const adminServerEnv = {
-  METRICS_PORT: port(9_090).describe('Set the port of /metrics, /healthz and /readyz (default 9090; 0 takes any free one).'),
+  METRICS_PORT: port(9_090).describe(
+    'Set the port of /metrics, /healthz and /readyz (default 9090; 0 takes any free one).',
+  ),
   HOST: httpServerEnv.HOST,
 };
 
@@ -76,7 +82,10 @@ export const mailEnv = {
   SMTP_URL: url(['smtp:', 'smtps:']).describe('Set it to the mail server: smtp://user:password@host:587'),
   MAIL_FROM: z
     .string()
-    .regex(/^(?:[^<>@\r\n]{1,200}<[^\s<>@]{1,64}@[^\s<>@]{1,255}>|[^\s<>@]{1,64}@[^\s<>@]{1,255})$/, 'is not a sender address')
+    .regex(
+      /^(?:[^<>@\r\n]{1,200}<[^\s<>@]{1,64}@[^\s<>@]{1,255}>|[^\s<>@]{1,64}@[^\s<>@]{1,255})$/,
+      'is not a sender address',
+    )
     .describe('Set it to the sender of the mails: gifts@example.com or "Gifts <gifts@example.com>"'),
 };
 
@@ -92,7 +101,9 @@ export const processingEnv = {
 export const shutdownEnv = {
   SHUTDOWN_GRACE_SECONDS: wholeNumber(1, 3_600)
     .default(25)
-    .describe('Set the seconds a shutdown may take (default 25); keep it below terminationGracePeriodSeconds.'),
+    .describe(
+      'Set the seconds a shutdown may take (default 25); keep it below terminationGracePeriodSeconds.',
+    ),
 };
 
 export const deadLetterPolicyEnv = {
@@ -105,7 +116,9 @@ export const deadLetterPolicyEnv = {
 export const tracingEnv = {
   OTEL_EXPORTER_OTLP_ENDPOINT: url(['http:', 'https:'])
     .optional()
-    .describe('Set it to the base URL of an OTLP/HTTP collector, for example http://localhost:4318; left out, no tracing.'),
+    .describe(
+      'Set it to the base URL of an OTLP/HTTP collector, for example http://localhost:4318; left out, no tracing.',
+    ),
   OTEL_SERVICE_NAME: z.string().optional().describe('Set the name of this service in traces.'),
 };
 
@@ -113,7 +126,9 @@ function url(protocols: readonly string[]) {
   const shown = protocols.map((protocol) => `${protocol}//`).join(' or ');
   return z
     .string()
-    .refine((value) => protocols.includes(URL.parse(value)?.protocol ?? ''), { error: `is not a ${shown} URL` });
+    .refine((value) => protocols.includes(URL.parse(value)?.protocol ?? ''), {
+      error: `is not a ${shown} URL`,
+    });
 }
 
 function port(standard: number) {

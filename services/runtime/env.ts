@@ -53,7 +53,10 @@ function toProblem(
 }
 
 function describe(problems: readonly EnvironmentProblem[]): string {
-  const count = problems.length === 1 ? 'One environment variable needs' : `${problems.length} problems in the environment need`;
+  const count =
+    problems.length === 1
+      ? 'One environment variable needs'
+      : `${problems.length} problems in the environment need`;
   const lines = problems.flatMap(({ variable, problem, remedy }) => [
     `  ${variable}: ${problem}`,
     ...(remedy === undefined ? [] : [`      ${remedy}`]),

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { systemClock, type Clock } from './clock.ts';
+import { type Clock, systemClock } from './clock.ts';
 import type { Log, ProcessLike, StopSignal } from './process.ts';
 
 /** What a `main.ts` gets to say what must be stopped, in which order, and by when. */
@@ -77,7 +77,8 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
 }
 
 function listen(state: State): void {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) state.process.on(signal, () => onSignal(state, signal));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    state.process.on(signal, () => onSignal(state, signal));
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     state.process.on(event, (error: unknown) => void fail(state, error, event));
   }

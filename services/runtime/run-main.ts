@@ -53,7 +53,9 @@ async function conclude(
 function stderrLog(name: string, stderr: { write(text: string): unknown }): Log {
   const write = (message: string, fields: Readonly<Record<string, unknown>> = {}) => {
     const { error, ...rest } = fields;
-    stderr.write(`largesse ${name}: ${message} ${inspect(rest, { breakLength: Number.POSITIVE_INFINITY })}\n`);
+    stderr.write(
+      `largesse ${name}: ${message} ${inspect(rest, { breakLength: Number.POSITIVE_INFINITY })}\n`,
+    );
     if (error !== undefined) stderr.write(`${inspect(error, { depth: 4 })}\n`);
   };
   return { info: () => undefined, warn: write, error: write };
