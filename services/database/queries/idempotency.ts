@@ -1,0 +1,71 @@
+import { sql, type Transaction } from 'kysely';
+import type { Database } from '../schema.ts';
+
+export type IdempotencyClaim = {
+  /** whose keys they are: two senders may use the same key */
+  scopeId: string;
+  key: string;
+  /** hash of method, path and body */
+  fingerprint: Buffer;
+  status: number;
+  body: unknown;
+  location: string | null;
+};
+
+export type IdempotencyAnswer =
+  | { kind: 'fresh' }
+  | { kind: 'replay'; status: number; body: unknown; location: string | null }
+  | { kind: 'mismatch' }
+  | { kind: 'in_progress' };
+
+/**
+ * Takes the key for this transaction and stores the answer that goes with it: both become true together, or neither.
+ * A twin that is still running is not waited for (its advisory lock ends with its transaction).
+ */
+export async function claimIdempotencyKey(
+  trx: Transaction<Database>,
+  claim: IdempotencyClaim,
+): Promise<IdempotencyAnswer> {
+  const { rows } = await sql<{ got: boolean; inserted: boolean }>`
+    with turn as materialized (
+      select pg_try_advisory_xact_lock(hashtextextended(${`${claim.scopeId}:${claim.key}`}, 0)) as got
+    ), fresh as (
+      insert into idempotency_keys (scope_id, key, fingerprint, status, body, location)
+      select ${claim.scopeId}::uuid, ${claim.key}, ${claim.fingerprint}::bytea, ${claim.status}::integer,
+        ${JSON.stringify(claim.body)}::jsonb, ${claim.location}
+      from turn where got
+      on conflict do nothing
+      returning 1
+    )
+    select turn.got, exists (select from fresh) as inserted from turn`.execute(trx);
+  const [answer] = rows;
+  if (!answer?.got) return { kind: 'in_progress' };
+  return answer.inserted ? { kind: 'fresh' } : await earlierAnswer(trx, claim);
+}
+
+/** Expired keys go in small steps, so that no step holds locks for long. */
+export async function deleteExpiredIdempotencyKeys(
+  trx: Transaction<Database>,
+  olderThan: Date,
+  limit: number,
+): Promise<number> {
+  const { numAffectedRows } = await sql`
+    delete from idempotency_keys where (scope_id, key) in (
+      select scope_id, key from idempotency_keys where created_at < ${olderThan}
+      order by created_at limit ${limit} for update skip locked)`.execute(trx);
+  return Number(numAffectedRows ?? 0);
+}
+
+async function earlierAnswer(
+  trx: Transaction<Database>,
+  claim: IdempotencyClaim,
+): Promise<IdempotencyAnswer> {
+  const earlier = await trx
+    .selectFrom('idempotency_keys')
+    .select(['fingerprint', 'status', 'body', 'location'])
+    .where('scope_id', '=', claim.scopeId)
+    .where('key', '=', claim.key)
+    .executeTakeFirstOrThrow();
+  if (!earlier.fingerprint.equals(claim.fingerprint)) return { kind: 'mismatch' };
+  return { kind: 'replay', status: earlier.status, body: earlier.body, location: earlier.location };
+}
