@@ -1,0 +1,149 @@
+import winston from 'winston';
+import { currentContext } from './context.ts';
+import { prettyLine } from './log-pretty.ts';
+import { type LogLevel, type LogRecord, toLogField, toText } from './log-record.ts';
+import { currentTraceId } from './tracing.ts';
+
+/** What belongs to one event, in snake_case. Every text in it is scrubbed; `error` is written with its causes. */
+export interface LogFields {
+  readonly error?: unknown;
+  readonly marker?: '[MONITOR]' | '[METRICS]';
+  readonly [field: string]: unknown;
+}
+
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** The same log with fields that every line of it carries. */
+  child(fields: LogFields): Logger;
+  /** Flushes the log file; lines that come later still reach the stream. */
+  close(): Promise<void>;
+}
+
+export interface LoggerOptions {
+  readonly service: string;
+  readonly level?: LogLevel | undefined;
+  /** Left out, a terminal gets `pretty` and all else `json`. */
+  readonly format?: 'json' | 'pretty' | undefined;
+  /** A rotated copy in JSON: at most `maxFiles` files of `maxBytes`. */
+  readonly file?: { readonly path: string; readonly maxBytes: number; readonly maxFiles: number } | undefined;
+  readonly stream?: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly clock?: () => Date;
+}
+
+interface Sink {
+  readonly options: LoggerOptions;
+  readonly clock: () => Date;
+  readonly out: winston.Logger;
+  readonly writeDirectly: (record: LogRecord) => void;
+  readonly files: readonly winston.transport[];
+  closed: boolean;
+}
+
+const LEVELS: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
+
+/**
+ * JSON lines `level time msg service request_id trace_id gift_id message_id receive_count marker …`, or lines for a
+ * person. Ids of the context (`withContext`) and of the active span are added to each by themselves.
+ */
+export function createLogger(options: LoggerOptions): Logger {
+  return bind(openSink(options), {});
+}
+
+function bind(sink: Sink, bound: LogFields): Logger {
+  const at =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}) => {
+      if (!sink.out.isLevelEnabled(level)) return;
+      // Made here and not in a winston format: under back-pressure those run later, in somebody else's context.
+      const record = toRecord(sink, level, message, {
+        ...currentContext(),
+        ...traceFields(),
+        ...bound,
+        ...fields,
+      });
+      if (sink.closed) sink.writeDirectly(record);
+      else sink.out.log({ level, message: '', record });
+    };
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => bind(sink, { ...bound, ...fields }),
+    close: () => close(sink),
+  };
+}
+
+function traceFields(): LogFields {
+  const traceId = currentTraceId();
+  return traceId === undefined ? {} : { trace_id: traceId };
+}
+
+/** The order in which a person looks for them; what is specific to an event follows. */
+const LEADING = ['request_id', 'trace_id', 'gift_id', 'message_id', 'receive_count', 'marker'] as const;
+
+function toRecord(sink: Sink, level: LogLevel, message: string, fields: LogFields): LogRecord {
+  const head = {
+    level,
+    time: sink.clock().toISOString(),
+    msg: toText(message),
+    service: sink.options.service,
+  };
+  const entries = [...LEADING, ...Object.keys(fields)]
+    .filter((key) => !(key in head) && fields[key] !== undefined)
+    .map((key) => [key, toLogField(key, fields[key])] as const);
+  return Object.assign(head, Object.fromEntries(entries));
+}
+
+function openSink(options: LoggerOptions): Sink {
+  const stream = options.stream ?? process.stdout;
+  const pretty = (options.format ?? (stream.isTTY ? 'pretty' : 'json')) === 'pretty';
+  const render = pretty ? (record: LogRecord) => prettyLine(record, stream.isTTY === true) : toJson;
+  const files = options.file === undefined ? [] : [openFile(options.file)];
+  const out = winston.createLogger({
+    levels: { ...LEVELS },
+    level: options.level ?? 'info',
+    transports: [new winston.transports.Stream({ stream, format: printed(render) }), ...files],
+  });
+  const writeDirectly = (record: LogRecord) => void stream.write(`${render(record)}\n`);
+  const sink: Sink = {
+    options,
+    clock: options.clock ?? (() => new Date()),
+    out,
+    writeDirectly,
+    files,
+    closed: false,
+  };
+  // Unhandled, a full disk under the log file would end the process.
+  out.on('error', (error) => writeDirectly(toRecord(sink, 'error', 'the log can not be written', { error })));
+  return sink;
+}
+
+function openFile({ path, maxBytes, maxFiles }: NonNullable<LoggerOptions['file']>): winston.transport {
+  return new winston.transports.File({
+    filename: path,
+    maxsize: maxBytes,
+    maxFiles,
+    tailable: true,
+    format: printed(toJson),
+  });
+}
+
+function printed(render: (record: LogRecord) => string): winston.Logform.Format {
+  return winston.format.printf((info) => render(info['record'] as LogRecord));
+}
+
+function toJson(record: LogRecord): string {
+  return JSON.stringify(record);
+}
+
+async function close(sink: Sink): Promise<void> {
+  if (sink.closed) return;
+  sink.closed = true;
+  const flushed = sink.files.map((file) => new Promise((resolve) => file.once('finish', resolve)));
+  sink.out.end();
+  await Promise.all(flushed);
+}

@@ -1,0 +1,224 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+export interface MetricsOptions {
+  /** The `service` label of every sample: api, consumer, reconciler. */
+  readonly service?: string;
+  /** CPU, memory, event-loop lag, garbage collection. On by default. */
+  readonly processMetrics?: boolean;
+}
+
+/**
+ * All metrics of Largesse. Labels take values from closed sets only (classes, queues, routes as patterns, never ids,
+ * addresses or raw paths), so that the number of series stays bounded whatever clients send.
+ */
+export function createMetrics(registry = new Registry(), options: MetricsOptions = {}) {
+  if (options.service !== undefined) registry.setDefaultLabels({ service: options.service });
+  if (options.processMetrics ?? true) collectDefaultMetrics({ register: registry });
+  const make = makers(registry);
+  return {
+    registry,
+    ...giftMetrics(make),
+    ...queueMetrics(make),
+    ...reconcilerMetrics(make),
+    ...serviceMetrics(make),
+    ...scraping(
+      registry,
+      make.counter('metrics_collect_failures_total', 'Gauges that could not be read for a scrape.'),
+    ),
+  };
+}
+
+type Makers = ReturnType<typeof makers>;
+
+function makers(registry: Registry) {
+  const config = <L extends string>(name: string, help: string, labelNames: readonly L[]) => ({
+    name: `largesse_${name}`,
+    help,
+    labelNames: [...labelNames],
+    registers: [registry],
+  });
+  return {
+    counter: <L extends string = never>(name: string, help: string, labels: readonly L[] = []) =>
+      new Counter<L>(config(name, help, labels)),
+    gauge: <L extends string = never>(name: string, help: string, labels: readonly L[] = []) =>
+      new Gauge<L>(config(name, help, labels)),
+    histogram: <L extends string = never>(
+      name: string,
+      help: string,
+      labels: readonly L[],
+      buckets: readonly number[],
+    ) => new Histogram<L>({ ...config(name, help, labels), buckets: [...buckets] }),
+  };
+}
+
+/** Seconds. Accepts are to stay below 50 ms, mails take up to their time-out of half a minute. */
+const WORK_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** Seconds that a message may be old: from at once to the four days after which SQS drops it. */
+const AGE_BUCKETS = [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400, 345_600];
+
+function giftMetrics({ counter, histogram }: Makers) {
+  return {
+    giftsAccepted: counter('gifts_accepted_total', 'Gifts accepted.', ['recipient_type']),
+    giftsProcessed: counter('gifts_processed_total', 'Gifts whose message was brought to its end.', [
+      'outcome',
+    ]),
+    giftsFailed: counter('gifts_failed_total', 'Attempts that failed, by error class.', ['class']),
+    giftsRetried: counter('gifts_retried_total', 'Attempts that are tried again later, by error class.', [
+      'class',
+    ]),
+    giftsDeadLettered: counter(
+      'gifts_dead_lettered_total',
+      'Gifts sent to the dead-letter queue, by class.',
+      ['class'],
+    ),
+    giftsRedriven: counter('gifts_redriven_total', 'Gifts sent back from the dead-letter queue.'),
+    giftsRequeued: counter(
+      'gifts_requeued_total',
+      'Gifts whose message had vanished, queued again by the sweep.',
+    ),
+    giftProcessingSeconds: histogram(
+      'gift_processing_seconds',
+      'Time from the start of handling a message to its outcome.',
+      ['outcome'],
+      WORK_BUCKETS,
+    ),
+    mailsSent: counter('mails_sent_total', 'Attempts to send a mail, by outcome.', ['outcome']),
+    corrections: counter('corrections_total', 'What a safety net found wrong and put right.', ['safety_net']),
+  };
+}
+
+function queueMetrics({ counter, gauge, histogram }: Makers) {
+  return {
+    messageAgeSeconds: histogram(
+      'message_age_seconds',
+      'Age of messages when received.',
+      ['queue'],
+      AGE_BUCKETS,
+    ),
+    messagesReceived: counter('messages_received_total', 'Messages received.', ['queue']),
+    messagesSettled: counter('messages_settled_total', 'Messages settled, by outcome.', ['queue', 'outcome']),
+    sqsRequests: counter(
+      'sqs_requests_total',
+      'Requests to SQS; over messages settled: requests per message.',
+      ['operation', 'outcome'],
+    ),
+    /** `state`: visible, in_flight, delayed. Each dead-letter queue is a queue of its own. */
+    queueDepth: gauge('queue_depth_messages', 'Messages in a queue (approximate).', ['queue', 'state']),
+    queueStarved: gauge(
+      'queue_starved',
+      '1 while receives come back empty although messages are visible (P15).',
+      ['queue'],
+    ),
+    messagesInFlight: gauge('messages_in_flight', 'Messages that this process handles now.', [
+      'queue',
+    ]),
+    leasesLost: counter('leases_lost_total', 'Messages whose visibility ran out while being handled.', [
+      'queue',
+    ]),
+    handlerTimeouts: counter('handler_timeouts_total', 'Handlers that outlived their deadline.', ['queue']),
+    outboxLagSeconds: gauge(
+      'outbox_lag_seconds',
+      'Age of the oldest outbox row that is not published; 0 when none.',
+    ),
+    /** `state`: pending, parked. */
+    outboxRows: gauge('outbox_rows', 'Outbox rows that are not published.', ['state']),
+    outboxPublished: counter('outbox_published_total', 'Outbox rows published.', ['queue']),
+  };
+}
+
+function reconcilerMetrics({ counter, gauge, histogram }: Makers) {
+  return {
+    /** `verdict`: redrive, quarantine, discard, wait. */
+    reconcilerVerdicts: counter('reconciler_verdicts_total', 'Verdicts on dead letters.', [
+      'queue',
+      'verdict',
+    ]),
+    /** `result`: converged, again, needs_person. */
+    reconcilerRuns: counter('reconciler_runs_total', 'Runs of the reconciler, by result.', ['result']),
+    reconcilerRunSeconds: histogram('reconciler_run_seconds', 'Duration of a run.', ['result'], WORK_BUCKETS),
+    reconcilerLastRun: gauge(
+      'reconciler_last_run_timestamp_seconds',
+      'When the last run ended, in Unix time.',
+    ),
+    circuitBreakerOpen: gauge('circuit_breaker_open', '1 while a circuit breaker holds work back.', [
+      'breaker',
+    ]),
+  };
+}
+
+function serviceMetrics({ counter, gauge, histogram }: Makers) {
+  const httpRequestSeconds = histogram(
+    'http_request_seconds',
+    'Duration of HTTP requests; `route` is the pattern, not the path.',
+    ['method', 'route', 'status'],
+    WORK_BUCKETS,
+  );
+  return {
+    httpRequestSeconds,
+    /** Keeps made-up methods and unrouted paths from making series of their own. */
+    observeHttp: (request: {
+      method: string;
+      route: string | undefined;
+      status: number;
+      seconds: number;
+    }) => {
+      const method = METHODS.has(request.method) ? request.method : 'OTHER';
+      const status =
+        Number.isInteger(request.status) && request.status >= 100 && request.status < 600
+          ? request.status
+          : 0;
+      httpRequestSeconds.observe(
+        { method, route: request.route ?? 'unmatched', status: String(status) },
+        request.seconds,
+      );
+    },
+    /** `limiter`: ip, key, route. */
+    rateLimited: counter('rate_limited_requests_total', 'Requests refused by a rate limit.', ['limiter']),
+    rateLimiterFailures: counter(
+      'rate_limiter_failures_total',
+      'Decisions made without the store, which hung or failed.',
+    ),
+    /** `invariant`: the names of /v1/ledger/invariants. */
+    ledgerInvariant: gauge(
+      'ledger_invariant_ok',
+      '1 while the invariant of the ledger holds, 0 when broken.',
+      ['invariant'],
+    ),
+    /** `state`: total, idle, waiting (callers waiting for a connection). */
+    poolConnections: gauge('pool_connections', 'Use of the pool of database connections.', ['pool', 'state']),
+  };
+}
+
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/** Prometheus gives up after 10 s: what a scrape reads elsewhere (a database, a queue) has to be done well before. */
+const COLLECT_TIMEOUT_MS = 3_000;
+
+function scraping(registry: Registry, failures: Counter) {
+  const collectors = new Set<() => unknown>();
+  return {
+    /** Runs `collect` before each scrape, to set gauges that nothing sets by itself. Its failure costs its gauges only. */
+    onScrape: (collect: () => unknown) => {
+      collectors.add(collect);
+      return () => void collectors.delete(collect);
+    },
+    /** The exposition, in the shape that the admin server takes. */
+    render: async () => {
+      await Promise.all([...collectors].map((collect) => bounded(collect).catch(() => failures.inc())));
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
+  };
+}
+
+async function bounded(collect: () => unknown): Promise<void> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(reject, COLLECT_TIMEOUT_MS, new Error('too late for the scrape'));
+  try {
+    await Promise.race([(async () => collect())(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
