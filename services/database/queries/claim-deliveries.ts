@@ -1,0 +1,166 @@
+import { type RawBuilder, sql, type Transaction } from 'kysely';
+import type { Channel, Database, DeliveryPurpose, DeliveryState, GiftState } from '../schema.ts';
+
+/** One message that asks for a delivery. The ids are used where rows have to be made. Bytes are base64. */
+export type GiftClaimInput = {
+  gift_id: string;
+  delivery_id: string;
+  attempt_id: string;
+  voucher_id: string;
+  code_salt: string;
+  code_hash: string;
+  message_id: string;
+  receive_count: number;
+};
+
+export type DeliveryClaimInput = Pick<
+  GiftClaimInput,
+  'delivery_id' | 'attempt_id' | 'message_id' | 'receive_count'
+>;
+
+/** Everything that sending takes, read in the statement that claimed it. */
+export type ClaimedRow = {
+  delivery_id: string;
+  gift_id: string;
+  purpose: DeliveryPurpose;
+  channel: Channel;
+  attempts: number;
+  attempts_forgiven: number;
+  sender_id: string;
+  sender_name: string;
+  amount_minor: number;
+  currency: string;
+  claim_version: number;
+  expires_at: Date | null;
+  request_id: string | null;
+  recipient_id: string;
+  recipient_kind: Channel;
+  sealed: Buffer;
+  wrapped_key: Buffer | null;
+  keyring_key_id: string;
+};
+
+/**
+ * Takes the gifts that may be delivered now, mints their vouchers, opens their deliveries and attempts: one statement
+ * for all messages of a receive. Gifts in other states, or leased by a live worker, are left out of the answer.
+ */
+export async function claimQueuedGifts(
+  trx: Transaction<Database>,
+  input: GiftClaimInput[],
+  leaseSeconds: number,
+): Promise<ClaimedRow[]> {
+  const { rows } = await sql<ClaimedRow>`
+    with input as (
+      select * from json_to_recordset(${JSON.stringify(input)}::json) as claim (
+        gift_id uuid, delivery_id uuid, attempt_id uuid, voucher_id uuid, code_salt text, code_hash text,
+        message_id text, receive_count integer)
+    ), locked as materialized (
+      select g.* from gifts g
+      where g.id in (select gift_id from input)
+        and (g.state = 'queued' or (g.state = 'delivering' and g.lease_until < clock_timestamp()))
+        and (g.expires_at is null or g.expires_at > clock_timestamp())
+      order by g.id for no key update skip locked
+    ), moved as (
+      update gifts g set state = 'delivering', lease_until = ${leaseEnd(leaseSeconds)}, dead_lettered_at = null,
+        failure_class = null, failure_code = null, state_changed_at = clock_timestamp()
+      from locked where g.id = locked.id
+    ), minted as (
+      insert into vouchers (id, gift_id, amount_minor, balance_minor, currency, code_salt, code_hash)
+      select voucher_id, id, amount_minor, amount_minor, currency, decode(code_salt, 'base64'), decode(code_hash, 'base64')
+      from locked join input on input.gift_id = locked.id
+      on conflict (gift_id) do nothing
+    ), claimed as (
+      insert into deliveries (id, gift_id, purpose, channel, state, attempts, lease_until, state_changed_at)
+      select delivery_id, id, 'gift', channel, 'sending', 1, ${leaseEnd(leaseSeconds)}, clock_timestamp()
+      from locked join input on input.gift_id = locked.id
+      on conflict (gift_id, purpose) where purpose in ('gift', 'reminder') do update
+        set state = 'sending', attempts = deliveries.attempts + 1, lease_until = excluded.lease_until,
+          dead_lettered_at = null, state_changed_at = excluded.state_changed_at
+      returning *
+    ), ${openAttempts(sql`input.gift_id = claimed.gift_id`)}
+    ${selectWork}`.execute(trx);
+  return rows;
+}
+
+/** The same for resends and reminders, which have a delivery already. A reminder whose worker died is not taken again. */
+export async function claimPendingDeliveries(
+  trx: Transaction<Database>,
+  input: DeliveryClaimInput[],
+  leaseSeconds: number,
+): Promise<ClaimedRow[]> {
+  const { rows } = await sql<ClaimedRow>`
+    with input as (
+      select * from json_to_recordset(${JSON.stringify(input)}::json) as claim (
+        delivery_id uuid, attempt_id uuid, message_id text, receive_count integer)
+    ), locked as materialized (
+      select d.id from deliveries d join gifts g on g.id = d.gift_id
+      where d.id in (select delivery_id from input) and d.purpose <> 'gift' and g.state = 'delivered'
+        and (d.state in ('pending', 'deferred')
+          or (d.state = 'sending' and d.purpose = 'resend' and d.lease_until < clock_timestamp()))
+      order by d.id for no key update of d skip locked
+    ), claimed as (
+      update deliveries d set state = 'sending', attempts = attempts + 1, lease_until = ${leaseEnd(leaseSeconds)},
+        dead_lettered_at = null, state_changed_at = clock_timestamp()
+      from locked where d.id = locked.id
+      returning d.*
+    ), ${openAttempts(sql`input.delivery_id = claimed.id`)}
+    ${selectWork}`.execute(trx);
+  return rows;
+}
+
+export type UnclaimedGift = { id: string; state: GiftState; lease_until: Date | null; expired: boolean };
+export type UnclaimedDelivery = {
+  id: string;
+  state: DeliveryState;
+  purpose: DeliveryPurpose;
+  gift_state: GiftState;
+  lease_until: Date | null;
+};
+
+/** Why gifts were not claimed, as far as their rows tell. */
+export async function findUnclaimedGifts(
+  trx: Transaction<Database>,
+  ids: string[],
+): Promise<UnclaimedGift[]> {
+  const { rows } = await sql<UnclaimedGift>`
+    select id, state, lease_until, coalesce(expires_at <= clock_timestamp(), false) as expired
+    from gifts where id = any (${ids}::uuid[])`.execute(trx);
+  return rows;
+}
+
+export async function findUnclaimedDeliveries(
+  trx: Transaction<Database>,
+  ids: string[],
+): Promise<UnclaimedDelivery[]> {
+  const { rows } = await sql<UnclaimedDelivery>`
+    select d.id, d.state, d.purpose, g.state as gift_state, d.lease_until
+    from deliveries d join gifts g on g.id = d.gift_id where d.id = any (${ids}::uuid[])`.execute(trx);
+  return rows;
+}
+
+/** Leases are measured by the database's clock alone, whatever the pods' clocks say. */
+function leaseEnd(leaseSeconds: number): RawBuilder<Date> {
+  return sql`clock_timestamp() + make_interval(secs => ${leaseSeconds})`;
+}
+
+/** Attempts that an earlier worker left open are closed as interrupted; the new ones are numbered after them. */
+function openAttempts(inputOfClaimed: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`interrupted as (
+      update delivery_attempts a set outcome = 'interrupted', finished_at = clock_timestamp()
+      from claimed where a.delivery_id = claimed.id and a.outcome = 'started'
+    ), opened as (
+      insert into delivery_attempts (id, delivery_id, number, message_id, receive_count, started_at)
+      select attempt_id, claimed.id, claimed.attempts, message_id, receive_count, clock_timestamp()
+      from claimed join input on ${inputOfClaimed}
+    )`;
+}
+
+const selectWork = sql`
+    select claimed.id as delivery_id, g.id as gift_id, claimed.purpose, claimed.channel, claimed.attempts,
+      claimed.attempts_forgiven, g.sender_id, s.name as sender_name, g.amount_minor, g.currency, g.claim_version,
+      g.expires_at, g.request_id, r.id as recipient_id, r.kind as recipient_kind, r.sealed, r.wrapped_key,
+      r.keyring_key_id
+    from claimed
+    join gifts g on g.id = claimed.gift_id
+    join senders s on s.id = g.sender_id
+    join recipients r on r.id = g.recipient_id`;

@@ -1,0 +1,161 @@
+import { type RawBuilder, sql, type Transaction } from 'kysely';
+import type { ActorKind, Database } from '../schema.ts';
+
+export type DueGift = { id: string; sender_id: string; request_id: string | null };
+
+/**
+ * Locks at most `limit` gifts that are due, for the rest of the transaction. The limit stands in a materialized CTE:
+ * inlined, a bad plan may run it once per outer row and lock everything. Rows locked elsewhere are left to whoever
+ * holds them.
+ */
+async function lockDue(
+  trx: Transaction<Database>,
+  due: RawBuilder<unknown>,
+  limit: number,
+): Promise<DueGift[]> {
+  const { rows } = await sql<DueGift>`
+    with due as materialized (
+      select id, sender_id, request_id from gifts where ${due} limit ${limit} for no key update skip locked
+    )
+    select * from due`.execute(trx);
+  return rows;
+}
+
+export function lockScheduledGifts(trx: Transaction<Database>, limit: number): Promise<DueGift[]> {
+  return lockDue(
+    trx,
+    sql`state = 'scheduled' and deliver_at <= clock_timestamp() order by deliver_at`,
+    limit,
+  );
+}
+
+export function lockExpiredGifts(trx: Transaction<Database>, limit: number): Promise<DueGift[]> {
+  const due = sql`expires_at is not null and state in ('held', 'scheduled', 'queued', 'delivered')
+    and expires_at <= clock_timestamp() order by expires_at`;
+  return lockDue(trx, due, limit);
+}
+
+export function lockGiftsToRemind(
+  trx: Transaction<Database>,
+  remindBeforeSeconds: number,
+  limit: number,
+): Promise<DueGift[]> {
+  const due = sql`expires_at is not null and state = 'delivered' and reminded_at is null and channel = 'email'
+    and expires_at > clock_timestamp() and expires_at <= clock_timestamp() + make_interval(secs => ${remindBeforeSeconds})
+    order by expires_at`;
+  return lockDue(trx, due, limit);
+}
+
+/**
+ * Gifts that wait for a message that no longer exists. A dead-lettered gift has one, in the dead-letter queue, until
+ * that queue's retention has passed.
+ */
+export function lockStrandedGifts(
+  trx: Transaction<Database>,
+  age: { stuckSeconds: number; deadLetterRetentionSeconds: number },
+  limit: number,
+): Promise<DueGift[]> {
+  const due = sql`state in ('queued', 'delivering')
+    and state_changed_at < clock_timestamp() - make_interval(secs => ${age.stuckSeconds})
+    and (lease_until is null or lease_until < clock_timestamp())
+    and (dead_lettered_at is null
+      or dead_lettered_at < clock_timestamp() - make_interval(secs => ${age.deadLetterRetentionSeconds}))
+    order by state_changed_at`;
+  return lockDue(trx, due, limit);
+}
+
+export type QueuedGiftInput = {
+  gift_id: string;
+  audit_id: string;
+  queue: string;
+  body: string;
+  group_id: string | null;
+  trace_header: string | null;
+};
+
+/** Puts locked gifts (back) in the queue: state, outbox row, free for any relay at once, and audit record. */
+export async function queueLockedGifts(
+  trx: Transaction<Database>,
+  input: QueuedGiftInput[],
+  by: { actorKind: ActorKind; reason: string },
+): Promise<void> {
+  await sql`
+    with input as (
+      select * from json_to_recordset(${JSON.stringify(input)}::json) as queued (
+        gift_id uuid, audit_id uuid, queue text, body text, group_id text, trace_header text)
+    ), moved as (
+      update gifts g set state = 'queued', lease_until = null, dead_lettered_at = null,
+        state_changed_at = clock_timestamp()
+      from input where g.id = input.gift_id
+    ), new_outbox as (
+      insert into outbox (queue, body, group_id, trace_header, available_at)
+      select queue, body, group_id, trace_header, clock_timestamp() from input
+    )
+    insert into audit_records (id, action, actor_kind, subject_kind, subject_id, data, created_at)
+    select audit_id, 'gift.queued', ${by.actorKind}, 'gift', gift_id,
+      jsonb_build_object('reason', ${by.reason}::text), clock_timestamp()
+    from input`.execute(trx);
+}
+
+export type ReminderInput = QueuedGiftInput & { delivery_id: string };
+
+/** One reminder per gift for ever: reminded_at and the unique index on its delivery both say so. */
+export async function insertReminders(trx: Transaction<Database>, input: ReminderInput[]): Promise<void> {
+  await sql`
+    with input as (
+      select * from json_to_recordset(${JSON.stringify(input)}::json) as reminder (
+        gift_id uuid, delivery_id uuid, audit_id uuid, queue text, body text, group_id text, trace_header text)
+    ), reminded as (
+      update gifts g set reminded_at = clock_timestamp() from input where g.id = input.gift_id
+    ), new_deliveries as (
+      insert into deliveries (id, gift_id, purpose, channel, state, state_changed_at)
+      select delivery_id, gift_id, 'reminder', 'email', 'pending', clock_timestamp() from input
+    ), new_outbox as (
+      insert into outbox (queue, body, group_id, trace_header, available_at)
+      select queue, body, group_id, trace_header, clock_timestamp() from input
+    )
+    insert into audit_records (id, action, actor_kind, subject_kind, subject_id, data, created_at)
+    select audit_id, 'gift.expiring', 'schedule', 'gift', gift_id, '{}', clock_timestamp() from input`.execute(
+    trx,
+  );
+}
+
+export type StrandedDelivery = { id: string; gift_id: string; sender_id: string; request_id: string | null };
+
+/** Resends and reminders whose message no longer exists. A reminder that was being sent is never sent again. */
+export async function lockStrandedDeliveries(
+  trx: Transaction<Database>,
+  age: { stuckSeconds: number; deadLetterRetentionSeconds: number },
+  limit: number,
+): Promise<StrandedDelivery[]> {
+  const { rows } = await sql<StrandedDelivery>`
+    with due as materialized (
+      select d.id, d.gift_id, g.sender_id, g.request_id from deliveries d join gifts g on g.id = d.gift_id
+      where d.purpose <> 'gift' and g.state = 'delivered'
+        and (d.state in ('pending', 'deferred')
+          or (d.state = 'sending' and d.purpose = 'resend' and d.lease_until < clock_timestamp()))
+        and d.state_changed_at < clock_timestamp() - make_interval(secs => ${age.stuckSeconds})
+        and (d.dead_lettered_at is null
+          or d.dead_lettered_at < clock_timestamp() - make_interval(secs => ${age.deadLetterRetentionSeconds}))
+      order by d.state_changed_at limit ${limit} for no key update of d skip locked
+    )
+    select * from due`.execute(trx);
+  return rows;
+}
+
+export async function queueLockedDeliveries(
+  trx: Transaction<Database>,
+  input: Omit<ReminderInput, 'audit_id' | 'gift_id'>[],
+): Promise<void> {
+  await sql`
+    with input as (
+      select * from json_to_recordset(${JSON.stringify(input)}::json) as queued (
+        delivery_id uuid, queue text, body text, group_id text, trace_header text)
+    ), moved as (
+      update deliveries d set state = 'pending', lease_until = null, dead_lettered_at = null,
+        state_changed_at = clock_timestamp()
+      from input where d.id = input.delivery_id
+    )
+    insert into outbox (queue, body, group_id, trace_header, available_at)
+    select queue, body, group_id, trace_header, clock_timestamp() from input`.execute(trx);
+}

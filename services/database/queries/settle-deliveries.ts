@@ -1,0 +1,91 @@
+import { sql, type Transaction } from 'kysely';
+import type { Database, FailureClass } from '../schema.ts';
+
+export type SettlementInput = {
+  delivery_id: string;
+  /** the attempt that is being settled; a later one has taken over when it differs from the row's */
+  attempt: number;
+  outcome: 'sent' | 'retry' | 'dead_letter';
+  class: FailureClass | null;
+  code: string | null;
+  reason: string | null;
+  next_attempt_at: string | null;
+  /** whether a failed delivery may never be sent again */
+  final: boolean;
+  transfer_id: string;
+  audit_ids: [string, string];
+};
+
+export type SettledRow = { delivery_id: string; gift_moved: boolean };
+
+/**
+ * Records what became of deliveries and, for gifts that were sent, commits their money: one statement for all.
+ * Deliveries that another worker has taken over meanwhile are left alone and out of the answer. Gifts are locked in
+ * id order before anything else, as everywhere, so that two settlements can't deadlock.
+ */
+export async function settleClaimedDeliveries(
+  trx: Transaction<Database>,
+  input: SettlementInput[],
+): Promise<SettledRow[]> {
+  const { rows } = await sql<SettledRow>`
+    with input as (
+      select * from json_to_recordset(${JSON.stringify(input)}::json) as settlement (
+        delivery_id uuid, attempt integer, outcome text, class text, code text, reason text,
+        next_attempt_at timestamptz, final boolean, transfer_id uuid, audit_ids json)
+    ), locked as materialized (
+      select g.id, g.state, g.funding_account_id, g.currency, g.amount_minor, g.request_id from gifts g
+      where g.id in (select d.gift_id from deliveries d join input on input.delivery_id = d.id)
+      order by g.id for no key update
+    ), settled as (
+      update deliveries d set
+        state = case when input.outcome = 'sent' then 'sent' when input.final then 'failed' else 'deferred' end,
+        lease_until = null, state_changed_at = clock_timestamp(),
+        dead_lettered_at = case when input.outcome = 'dead_letter' then clock_timestamp() end
+      from input, locked
+      where d.id = input.delivery_id and d.gift_id = locked.id and d.attempts = input.attempt and d.state = 'sending'
+      returning d.id as delivery_id, d.gift_id, d.purpose, d.channel, locked.state as gift_state,
+        locked.funding_account_id, locked.currency, locked.amount_minor, locked.request_id, input.attempt,
+        input.outcome, input.class, input.code, input.reason, input.next_attempt_at, input.transfer_id, input.audit_ids
+    ), closed as (
+      update delivery_attempts a set outcome = s.outcome, class = s.class, code = s.code, reason = s.reason,
+        next_attempt_at = s.next_attempt_at, finished_at = clock_timestamp()
+      from settled s where a.delivery_id = s.delivery_id and a.number = s.attempt
+    ), moved as (
+      update gifts g set
+        state = case when s.outcome = 'sent' then 'delivered' else 'queued' end,
+        lease_until = null, state_changed_at = clock_timestamp(),
+        dead_lettered_at = case when s.outcome = 'dead_letter' then clock_timestamp() end,
+        failure_class = s.class, failure_code = s.code
+      from settled s where g.id = s.gift_id and s.purpose = 'gift' and s.gift_state = 'delivering'
+      returning g.id, s.outcome
+    ), committed as (
+      select s.* from settled s join moved on moved.id = s.gift_id where moved.outcome = 'sent'
+    ), new_transfers as (
+      insert into ledger_transfers (id, kind, gift_id) select transfer_id, 'commit', gift_id from committed
+    ), new_entries as (
+      insert into ledger_entries (transfer_id, account_id, currency, amount_minor)
+      select transfer_id, (select id from ledger_accounts a
+        where a.funding_account_id = committed.funding_account_id and a.kind = 'reserved'), currency, -amount_minor
+      from committed
+      union all
+      select transfer_id, (select id from ledger_accounts a
+        where a.funding_account_id is null and a.kind = 'outstanding' and a.currency = committed.currency),
+        currency, amount_minor
+      from committed
+    ), new_audit_records as (
+      insert into audit_records (id, action, actor_kind, subject_kind, subject_id, request_id, data, created_at)
+      select (audit_ids ->> 0)::uuid,
+        case outcome when 'sent' then 'delivery.sent' when 'retry' then 'delivery.deferred' else 'delivery.dead_lettered' end,
+        'consumer', 'gift', gift_id, request_id,
+        jsonb_strip_nulls(jsonb_build_object('purpose', purpose, 'channel', channel, 'attempt', attempt, 'class', class,
+          'code', code, 'next_attempt_at', next_attempt_at)), clock_timestamp()
+      from settled
+      union all
+      select (audit_ids ->> 1)::uuid, 'gift.delivered', 'consumer', 'gift', gift_id, request_id, '{}', clock_timestamp()
+      from committed
+    )
+    select s.delivery_id, moved.id is not null as gift_moved from settled s left join moved on moved.id = s.gift_id`.execute(
+    trx,
+  );
+  return rows;
+}

@@ -1,0 +1,81 @@
+import type { Transaction } from 'kysely';
+import {
+  type ClaimedRow,
+  claimQueuedGifts,
+  findUnclaimedGifts,
+  type GiftClaimInput,
+  type UnclaimedGift,
+} from '../../database/queries/claim-deliveries.ts';
+import type { Database } from '../../database/schema.ts';
+import { type GiftId, newUuid, toUuid } from '../ids.ts';
+import type { Keyring } from '../recipients/keyring.ts';
+import { mintCode } from '../vouchers/code.ts';
+import { type ClaimResult, toWork, type Unclaimed } from './delivery-work.ts';
+
+/** A message that asks for a gift to be delivered. */
+export type GiftRequest = { giftId: GiftId; messageId: string; receiveCount: number };
+
+/**
+ * Claims gifts for this worker and mints their vouchers: one statement for a whole receive, one more when some could
+ * not be had. The same gift may be asked for twice in one call: the first gets it.
+ *
+ * @param deps.leaseSeconds how long the worker may take; afterwards another may claim the gift
+ * @returns a result for each request, in the order of the requests
+ */
+export async function claimGifts(
+  trx: Transaction<Database>,
+  deps: { keyring: Keyring; leaseSeconds: number },
+  requests: GiftRequest[],
+): Promise<ClaimResult[]> {
+  const first = new Map(requests.toReversed().map((request) => [request.giftId, request]));
+  const input = [...first.values()].map((request) => toInput(deps.keyring, request));
+  const claimed = new Map(
+    (await claimQueuedGifts(trx, input, deps.leaseSeconds)).map((row) => [row.gift_id, row]),
+  );
+  const missed = input.map((claim) => claim.gift_id).filter((id) => !claimed.has(id));
+  const unclaimed = missed.length > 0 ? await findUnclaimedGifts(trx, missed) : [];
+  const reasons = new Map(unclaimed.map((gift) => [gift.id, whyUnclaimed(gift)]));
+  const leaseEnd = new Date(Date.now() + deps.leaseSeconds * 1_000);
+  return requests.map((request) => {
+    const row = claimed.get(toUuid(request.giftId));
+    if (!row) return reasons.get(toUuid(request.giftId)) ?? { kind: 'missing' };
+    return first.get(request.giftId) === request
+      ? claimedAs(deps.keyring, row)
+      : { kind: 'leased', until: leaseEnd };
+  });
+}
+
+function claimedAs(keyring: Keyring, row: ClaimedRow): ClaimResult {
+  return { kind: 'claimed', work: toWork(keyring, row) };
+}
+
+function toInput(keyring: Keyring, request: GiftRequest): GiftClaimInput {
+  const code = mintCode(keyring);
+  return {
+    gift_id: toUuid(request.giftId),
+    delivery_id: newUuid(),
+    attempt_id: newUuid(),
+    voucher_id: newUuid(),
+    code_salt: code.salt.toString('base64'),
+    code_hash: code.hash.toString('base64'),
+    message_id: request.messageId,
+    receive_count: request.receiveCount,
+  };
+}
+
+function whyUnclaimed(gift: UnclaimedGift): Unclaimed {
+  switch (gift.state) {
+    case 'scheduled':
+    case 'held':
+      return { kind: 'not_due' };
+    case 'queued':
+      // Locked by somebody for a moment, or past its expiry and about to be ended by the schedule.
+      return gift.expired ? { kind: 'settled', state: 'expired' } : { kind: 'leased', until: new Date() };
+    case 'delivering':
+      return gift.expired && gift.lease_until && gift.lease_until < new Date()
+        ? { kind: 'settled', state: 'expired' }
+        : { kind: 'leased', until: gift.lease_until ?? new Date() };
+    default:
+      return { kind: 'settled', state: gift.state };
+  }
+}

@@ -1,0 +1,44 @@
+import type { Transaction } from 'kysely';
+import { settleClaimedDeliveries } from '../../database/queries/settle-deliveries.ts';
+import type { Database } from '../../database/schema.ts';
+import type { Failure } from '../failure-classes.ts';
+import { type DeliveryId, newUuid, toUuid } from '../ids.ts';
+
+/** What became of a claimed delivery. */
+export type Settlement = { deliveryId: DeliveryId; attempt: number } & (
+  | { outcome: 'sent' }
+  | { outcome: 'retry'; failure: Failure; nextAttemptAt: Date }
+  /** `final`: it is given up for good, where a dead letter may be redriven */
+  | { outcome: 'dead_letter'; failure: Failure; final?: boolean }
+);
+
+/**
+ * Records outcomes and, for gifts that were sent, commits their money: one statement for all.
+ *
+ * @returns the deliveries whose outcome was recorded; the others had been taken over by another worker meanwhile,
+ *   whose outcome counts
+ */
+export async function settleDeliveries(
+  trx: Transaction<Database>,
+  settlements: Settlement[],
+): Promise<ReadonlySet<DeliveryId>> {
+  const rows = await settleClaimedDeliveries(trx, settlements.map(toInput));
+  const recorded = new Set(rows.map((row) => row.delivery_id));
+  return new Set(settlements.map(({ deliveryId }) => deliveryId).filter((id) => recorded.has(toUuid(id))));
+}
+
+function toInput(settlement: Settlement) {
+  const failure = settlement.outcome === 'sent' ? null : settlement.failure;
+  return {
+    delivery_id: toUuid(settlement.deliveryId),
+    attempt: settlement.attempt,
+    outcome: settlement.outcome,
+    class: failure?.class ?? null,
+    code: failure?.code ?? null,
+    reason: failure?.reason ?? null,
+    next_attempt_at: settlement.outcome === 'retry' ? settlement.nextAttemptAt.toISOString() : null,
+    final: settlement.outcome === 'dead_letter' && settlement.final === true,
+    transfer_id: newUuid(),
+    audit_ids: [newUuid(), newUuid()] as [string, string],
+  };
+}

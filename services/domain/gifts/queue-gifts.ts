@@ -1,0 +1,87 @@
+import type { Transaction } from 'kysely';
+import {
+  type DueGift,
+  lockScheduledGifts,
+  lockStrandedDeliveries,
+  lockStrandedGifts,
+  queueLockedDeliveries,
+  queueLockedGifts,
+} from '../../database/queries/due-gifts.ts';
+import type { ActorKind, Database } from '../../database/schema.ts';
+import { fromUuid, newUuid } from '../ids.ts';
+import type { OutboxWriter } from '../outbox.ts';
+
+/** Queues at most `limit` scheduled gifts whose time has come; several processes may do so at once. @returns how many */
+export async function queueScheduledGifts(
+  trx: Transaction<Database>,
+  deps: { outbox: OutboxWriter },
+  limit: number,
+): Promise<number> {
+  return await queueGifts(trx, deps, await lockScheduledGifts(trx, limit), {
+    actorKind: 'schedule',
+    reason: 'deliver_at has come',
+  });
+}
+
+export type StrandedAge = {
+  /** in one state for longer than this, a gift has lost its message */
+  stuckSeconds: number;
+  /** how long the dead-letter queue keeps messages: a dead-lettered gift has its message until then */
+  deadLetterRetentionSeconds: number;
+};
+
+/**
+ * Queues at most `limit` gifts, and as many resends and reminders, again whose message no longer exists: purged,
+ * expired, or lost with its queue. A message that does exist after all becomes a harmless repeat.
+ */
+export async function requeueStranded(
+  trx: Transaction<Database>,
+  deps: { outbox: OutboxWriter },
+  age: StrandedAge,
+  limit: number,
+): Promise<{ gifts: number; deliveries: number }> {
+  const gifts = await queueGifts(trx, deps, await lockStrandedGifts(trx, age, limit), {
+    actorKind: 'reconciler',
+    reason: 'its message no longer existed',
+  });
+  return { gifts, deliveries: await requeueDeliveries(trx, deps, age, limit) };
+}
+
+async function queueGifts(
+  trx: Transaction<Database>,
+  deps: { outbox: OutboxWriter },
+  due: DueGift[],
+  by: { actorKind: ActorKind; reason: string },
+): Promise<number> {
+  if (due.length === 0) return 0;
+  const input = due.map((gift) => ({
+    gift_id: gift.id,
+    audit_id: newUuid(),
+    ...deps.outbox.row({ type: 'gift.deliver', version: 1, id: fromUuid('gft', gift.id) }, groupOf(gift)),
+  }));
+  await queueLockedGifts(trx, input, by);
+  return due.length;
+}
+
+async function requeueDeliveries(
+  trx: Transaction<Database>,
+  deps: { outbox: OutboxWriter },
+  age: StrandedAge,
+  limit: number,
+): Promise<number> {
+  const due = await lockStrandedDeliveries(trx, age, limit);
+  if (due.length === 0) return 0;
+  const input = due.map((delivery) => ({
+    delivery_id: delivery.id,
+    ...deps.outbox.row(
+      { type: 'delivery.send', version: 1, id: fromUuid('dlv', delivery.id) },
+      groupOf(delivery),
+    ),
+  }));
+  await queueLockedDeliveries(trx, input);
+  return due.length;
+}
+
+function groupOf(gift: Pick<DueGift, 'sender_id' | 'request_id'>) {
+  return { groupId: fromUuid('sen', gift.sender_id), requestId: gift.request_id };
+}
