@@ -7,10 +7,11 @@ export function violatedConstraint(error: unknown): string | undefined {
 
 /** Whether the same statement may well succeed when tried again: lost connections, locks, restarts, full pools. */
 export function isTransientDatabaseError(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
   if (error instanceof pg.DatabaseError) return transientSqlState.test(error.code ?? '');
-  const { code } = error as NodeJS.ErrnoException;
-  return transientSocketCodes.has(code ?? '') || transientMessages.test(error.message);
+  const { code, message } = (
+    typeof error === 'object' && error ? error : {}
+  ) as Partial<NodeJS.ErrnoException>;
+  return transientSocketCodes.has(code ?? '') || transientMessages.test(message ?? '');
 }
 
 /** 08 connection, 40 rollback (serialization, deadlock), 53 resources, 55P03 lock, 57 operator intervention. */

@@ -6,7 +6,7 @@ import { DomainError } from './errors.ts';
 export type Failure = { class: FailureClass; code: string; reason: string; retryAfterMs?: number };
 
 /** What the failing call tells of itself, read from any error without trusting its shape. */
-type Facts = { error: Error; code: string; smtpStatus: number | undefined };
+type Facts = { error: unknown; name: string; code: string; smtpStatus: number | undefined };
 type Rule = (facts: Facts) => Failure | null;
 
 /**
@@ -29,10 +29,8 @@ const rules: Rule[] = [
   ({ error }) => (error instanceof PermanentFailure ? permanent(error.code, error.message) : null),
   ({ error }) => (error instanceof TransientFailure ? transientFrom(error) : null),
   ({ error }) => (error instanceof DomainError ? permanent(error.code, error.message) : null),
-  ({ error }) =>
-    isTransientDatabaseError(error) ? transient('database_unavailable', 'the database did not answer') : null,
-  ({ error, code }) =>
-    error.name === 'AbortError' || error.name === 'TimeoutError' || code === 'ABORT_ERR'
+  ({ name, code }) =>
+    name === 'AbortError' || name === 'TimeoutError' || code === 'ABORT_ERR'
       ? transient('timed_out', 'the attempt took too long and was stopped')
       : null,
   // The operator can mend credentials while messages wait, so this is not the gift's fault.
@@ -52,9 +50,11 @@ const rules: Rule[] = [
       : null,
   ({ code }) =>
     unreachable.has(code) ? transient('mail_unreachable', 'the mail server could not be reached') : null,
+  ({ error }) =>
+    isTransientDatabaseError(error) ? transient('database_unavailable', 'the database did not answer') : null,
 ];
 
-/** Node's socket errors and nodemailer's names for them. */
+/** nodemailer's names for what went wrong on the way to the server; it never passes a socket's own code on. */
 const unreachable = new Set([
   'ECONNECTION',
   'ESOCKET',
@@ -62,12 +62,9 @@ const unreachable = new Set([
   'EDNS',
   'ETLS',
   'EPROTOCOL',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
+  'EABORT',
+  'EREQUIRETLS',
+  'EPROXY',
 ]);
 
 /** Trying again can't help. The message is a fixed text without personal data. */
@@ -99,11 +96,15 @@ function transientFrom(error: TransientFailure): Failure {
   return error.retryAfterMs === undefined ? failure : { ...failure, retryAfterMs: error.retryAfterMs };
 }
 
-function factsOf(thrown: unknown): Facts {
-  const error = thrown instanceof Error ? thrown : new Error('a value that is no error was thrown');
-  const { code, responseCode } = error as { code?: unknown; responseCode?: unknown };
+/** Errors come from other realms and libraries too, so their shape is read and `instanceof Error` is not relied on. */
+function factsOf(error: unknown): Facts {
+  const { name, code, responseCode } = (typeof error === 'object' && error ? error : {}) as Record<
+    string,
+    unknown
+  >;
   return {
     error,
+    name: typeof name === 'string' ? name : '',
     code: typeof code === 'string' ? code : '',
     smtpStatus: typeof responseCode === 'number' ? responseCode : undefined,
   };

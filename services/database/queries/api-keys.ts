@@ -1,0 +1,43 @@
+import type { Insertable, Kysely } from 'kysely';
+import type { ApiKeysTable, Database, Role } from '../schema.ts';
+
+export type ApiKeyRow = {
+  id: string;
+  sender_id: string;
+  prefix: string;
+  roles: Role[];
+  scopes: string[] | null;
+  expires_at: Date | null;
+  revoked_at: Date | null;
+  sender_status: 'active' | 'suspended';
+};
+
+/** The key with this keyed hash and its sender's status: one index probe each. */
+export async function findApiKey(db: Kysely<Database>, secretHash: Buffer): Promise<ApiKeyRow | undefined> {
+  return await db
+    .selectFrom('api_keys')
+    .innerJoin('senders', 'senders.id', 'api_keys.sender_id')
+    .select([
+      'api_keys.id',
+      'api_keys.sender_id',
+      'api_keys.prefix',
+      'api_keys.roles',
+      'api_keys.scopes',
+      'api_keys.expires_at',
+      'api_keys.revoked_at',
+      'senders.status as sender_status',
+    ])
+    .where('api_keys.secret_hash', '=', secretHash)
+    .executeTakeFirst();
+}
+
+export async function insertSender(
+  db: Kysely<Database>,
+  sender: { id: string; name: string; kind: 'person' | 'system' },
+): Promise<void> {
+  await db.insertInto('senders').values(sender).execute();
+}
+
+export async function insertApiKey(db: Kysely<Database>, key: Insertable<ApiKeysTable>): Promise<void> {
+  await db.insertInto('api_keys').values(key).execute();
+}

@@ -1,0 +1,61 @@
+import { type Kysely, sql } from 'kysely';
+import type { Database } from '../schema.ts';
+import { type Page, type PageRequest, pageClauses, toPage } from './page.ts';
+
+/** Everything of a gift but its sealed recipient. */
+export type GiftRecord = Awaited<ReturnType<typeof findGiftRow>> & object;
+
+/** A sender's gifts, newest first. With `externalId` at most one. */
+export async function listGiftRows(
+  db: Kysely<Database>,
+  filter: { senderId: string; externalId: string | null },
+  page: PageRequest,
+): Promise<Page<GiftRecord>> {
+  const { where, orderBy, limit } = pageClauses('gifts.id', page);
+  let query = selectGifts(db).where('gifts.sender_id', '=', filter.senderId).where(where);
+  if (filter.externalId !== null) query = query.where('gifts.external_id', '=', filter.externalId);
+  return toPage(await query.orderBy(orderBy).limit(limit).execute(), page);
+}
+
+/** A gift of this sender. */
+export function findGiftRow(db: Kysely<Database>, giftId: string, senderId: string) {
+  return selectGifts(db)
+    .where('gifts.id', '=', giftId)
+    .where('gifts.sender_id', '=', senderId)
+    .executeTakeFirst();
+}
+
+/** The same, locked against every other change of the gift until the transaction ends. */
+export function lockGiftRow(trx: Kysely<Database>, giftId: string, senderId: string) {
+  return selectGifts(trx)
+    .where('gifts.id', '=', giftId)
+    .where('gifts.sender_id', '=', senderId)
+    .modifyEnd(sql`for no key update of gifts`)
+    .executeTakeFirst();
+}
+
+function selectGifts(db: Kysely<Database>) {
+  return db
+    .selectFrom('gifts')
+    .innerJoin('recipients', 'recipients.id', 'gifts.recipient_id')
+    .select([
+      'gifts.id',
+      'gifts.sender_id',
+      'gifts.state',
+      'gifts.amount_minor',
+      'gifts.currency',
+      'gifts.channel',
+      'recipients.masked',
+      'gifts.binding',
+      'gifts.claim_version',
+      'gifts.deliver_at',
+      'gifts.expires_at',
+      'gifts.external_id',
+      'gifts.metadata',
+      'gifts.failure_class',
+      'gifts.failure_code',
+      'gifts.dead_lettered_at',
+      'gifts.created_at',
+      'gifts.state_changed_at',
+    ]);
+}

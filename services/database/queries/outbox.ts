@@ -1,0 +1,64 @@
+import { type Kysely, sql } from 'kysely';
+import type { Database } from '../schema.ts';
+
+export type OutboxMessage = {
+  id: string;
+  queue: string;
+  body: string;
+  group_id: string | null;
+  trace_header: string | null;
+};
+
+/**
+ * Takes rows whose time has come by moving it `leaseSeconds` on: whoever dies with them gives them back by itself.
+ * No order of ids is assumed, so a transaction that commits late is found all the same. The materialized CTE is a
+ * fence: without it the planner may run the limited subquery again and lock more rows than asked for.
+ */
+export async function claimOutboxRows(
+  db: Kysely<Database>,
+  limit: number,
+  leaseSeconds: number,
+): Promise<OutboxMessage[]> {
+  const { rows } = await sql<OutboxMessage>`
+    with due as materialized (
+      select id from outbox
+      where available_at <= clock_timestamp() and parked_reason is null
+      order by available_at
+      limit ${limit}
+      for update skip locked
+    )
+    update outbox set available_at = clock_timestamp() + make_interval(secs => ${leaseSeconds})
+    from due where outbox.id = due.id
+    returning outbox.id, outbox.queue, outbox.body, outbox.group_id, outbox.trace_header`.execute(db);
+  return rows.map((row) => ({ ...row, id: String(row.id) }));
+}
+
+/** Published rows have no further use. */
+export async function deleteOutboxRows(db: Kysely<Database>, ids: readonly string[]): Promise<void> {
+  await sql`delete from outbox where id = any(${ids}::bigint[])`.execute(db);
+}
+
+/** A row that can never be sent is kept for a person, and out of the way of the others. */
+export async function parkOutboxRow(db: Kysely<Database>, id: string, reason: string): Promise<void> {
+  await sql`update outbox set parked_reason = ${reason} where id = ${id}::bigint`.execute(db);
+}
+
+/** Rows handed back early, when the process that leased them knows that it will not send them. */
+export async function releaseOutboxRows(db: Kysely<Database>, ids: readonly string[]): Promise<void> {
+  await sql`
+    update outbox set available_at = clock_timestamp()
+    where id = any(${ids}::bigint[])`.execute(db);
+}
+
+export type OutboxBacklog = { pending: number; parked: number; lagSeconds: number };
+
+/** Rows not yet published and the age of the oldest in seconds (0 when there is none). */
+export async function readOutboxBacklog(db: Kysely<Database>): Promise<OutboxBacklog> {
+  const { rows } = await sql<OutboxBacklog>`
+    select count(*) filter (where parked_reason is null)::int as pending,
+      count(*) filter (where parked_reason is not null)::int as parked,
+      coalesce(extract(epoch from clock_timestamp() - min(created_at) filter (where parked_reason is null)), 0)::float8
+        as "lagSeconds"
+    from outbox`.execute(db);
+  return rows[0] ?? { pending: 0, parked: 0, lagSeconds: 0 };
+}

@@ -1,0 +1,43 @@
+import { type RawBuilder, type SqlBool, sql } from 'kysely';
+
+/** Which part of a list, newest first. `after` goes to older rows, `before` to newer ones; both are row ids. */
+export type PageRequest = { limit: number; after: string | null; before: string | null };
+
+export type Page<Row> = {
+  rows: Row[];
+  /** whether more rows follow in the direction of travel */
+  hasMore: boolean;
+  /** ids to pass as `after` and `before`; null where the list ends */
+  next: string | null;
+  previous: string | null;
+};
+
+/** The keyset condition and order for `column`: stable while rows are inserted, flat however deep the page lies. */
+export function pageClauses(
+  column: string,
+  page: PageRequest,
+): { where: RawBuilder<SqlBool>; orderBy: RawBuilder<unknown>; limit: number } {
+  const id = sql.ref(column);
+  const backwards = page.before !== null;
+  return {
+    where: sql<SqlBool>`(${page.after}::uuid is null or ${id} < ${page.after}::uuid)
+      and (${page.before}::uuid is null or ${id} > ${page.before}::uuid)`,
+    orderBy: backwards ? sql`${id} asc` : sql`${id} desc`,
+    limit: page.limit + 1,
+  };
+}
+
+/** Turns `limit + 1` rows into a page, newest first. */
+export function toPage<Row extends { id: string }>(found: Row[], page: PageRequest): Page<Row> {
+  const hasMore = found.length > page.limit;
+  const rows = found.slice(0, page.limit);
+  if (page.before !== null) rows.reverse();
+  const olderExist = page.before === null ? hasMore : rows.length > 0;
+  const newerExist = page.before === null ? page.after !== null && rows.length > 0 : hasMore;
+  return {
+    rows,
+    hasMore,
+    next: olderExist ? (rows.at(-1)?.id ?? null) : null,
+    previous: newerExist ? (rows[0]?.id ?? null) : null,
+  };
+}

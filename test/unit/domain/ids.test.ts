@@ -1,0 +1,41 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { fromUuid, isId, newId, newUuid, toUuid } from '../../../services/domain/ids.ts';
+
+describe('ids', () => {
+  test('are the prefix and 26 characters of lower-case Crockford base32', () => {
+    expect(newId('gft')).toMatch(/^gft_[0-7][0-9a-hjkmnp-tv-z]{25}$/);
+  });
+
+  test('made later sort later', () => {
+    const ids = Array.from({ length: 1_000 }, () => newId('gft'));
+    expect(ids.toSorted()).toEqual(ids);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test('survive the way to the database and back', () => {
+    fc.assert(
+      fc.property(fc.uuid(), (uuid) => {
+        const id = fromUuid('gft', uuid);
+        expect(toUuid(id)).toBe(uuid);
+        expect(isId('gft', id)).toBe(true);
+      }),
+    );
+  });
+
+  test('of another kind, or not of this form, are refused without throwing', () => {
+    const id = newId('gft');
+    for (const wrong of [
+      newId('sen'),
+      newUuid(),
+      '',
+      'gft_',
+      `${id}0`,
+      id.toUpperCase(),
+      `gft_${'z'.repeat(26)}`,
+    ]) {
+      expect(isId('gft', wrong)).toBe(false);
+    }
+    fc.assert(fc.property(fc.string(), (text) => expect(isId('gft', `gft_${text}`)).toBe(false)));
+  });
+});
