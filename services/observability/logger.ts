@@ -1,5 +1,6 @@
 import winston from 'winston';
 import { currentContext } from './context.ts';
+import { type LogFile, type LogFileOptions, openLogFile } from './log-file.ts';
 import { prettyLine } from './log-pretty.ts';
 import { type LogLevel, type LogRecord, toLogField, toText } from './log-record.ts';
 import { currentTraceId } from './tracing.ts';
@@ -18,7 +19,7 @@ export interface Logger {
   error(message: string, fields?: LogFields): void;
   /** The same log with fields that every line of it carries. */
   child(fields: LogFields): Logger;
-  /** Flushes the log file; lines that come later still reach the stream. */
+  /** Flushes and closes the log file; lines that come later reach the stream only. */
   close(): Promise<void>;
 }
 
@@ -28,18 +29,16 @@ export interface LoggerOptions {
   /** Left out, a terminal gets `pretty` and all else `json`. */
   readonly format?: 'json' | 'pretty' | undefined;
   /** A rotated copy in JSON: at most `maxFiles` files of `maxBytes`. */
-  readonly file?: { readonly path: string; readonly maxBytes: number; readonly maxFiles: number } | undefined;
+  readonly file?: LogFileOptions | undefined;
   readonly stream?: NodeJS.WritableStream & { readonly isTTY?: boolean };
   readonly clock?: () => Date;
 }
 
 interface Sink {
-  readonly options: LoggerOptions;
+  readonly service: string;
   readonly clock: () => Date;
   readonly out: winston.Logger;
-  readonly writeDirectly: (record: LogRecord) => void;
-  readonly files: readonly winston.transport[];
-  closed: boolean;
+  readonly file: LogFile | undefined;
 }
 
 const LEVELS: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
@@ -64,8 +63,8 @@ function bind(sink: Sink, bound: LogFields): Logger {
         ...bound,
         ...fields,
       });
-      if (sink.closed) sink.writeDirectly(record);
-      else sink.out.log({ level, message: '', record });
+      sink.out.log({ level, message: '', record });
+      sink.file?.write(JSON.stringify(record));
     };
   return {
     debug: at('debug'),
@@ -73,7 +72,7 @@ function bind(sink: Sink, bound: LogFields): Logger {
     warn: at('warn'),
     error: at('error'),
     child: (fields) => bind(sink, { ...bound, ...fields }),
-    close: () => close(sink),
+    close: () => sink.file?.close() ?? Promise.resolve(),
   };
 }
 
@@ -90,60 +89,31 @@ function toRecord(sink: Sink, level: LogLevel, message: string, fields: LogField
     level,
     time: sink.clock().toISOString(),
     msg: toText(message),
-    service: sink.options.service,
+    service: sink.service,
   };
   const entries = [...LEADING, ...Object.keys(fields)]
     .filter((key) => !(key in head) && fields[key] !== undefined)
-    .map((key) => [key, toLogField(key, fields[key])] as const);
+    .map((key) => [toText(key), toLogField(key, fields[key])] as const);
   return Object.assign(head, Object.fromEntries(entries));
 }
 
 function openSink(options: LoggerOptions): Sink {
   const stream = options.stream ?? process.stdout;
   const pretty = (options.format ?? (stream.isTTY ? 'pretty' : 'json')) === 'pretty';
-  const render = pretty ? (record: LogRecord) => prettyLine(record, stream.isTTY === true) : toJson;
-  const files = options.file === undefined ? [] : [openFile(options.file)];
+  const render = (record: LogRecord) =>
+    pretty ? prettyLine(record, stream.isTTY === true) : JSON.stringify(record);
   const out = winston.createLogger({
     levels: { ...LEVELS },
     level: options.level ?? 'info',
-    transports: [new winston.transports.Stream({ stream, format: printed(render) }), ...files],
+    format: winston.format.printf((info) => render(info['record'] as LogRecord)),
+    transports: [new winston.transports.Stream({ stream })],
   });
-  const writeDirectly = (record: LogRecord) => void stream.write(`${render(record)}\n`);
-  const sink: Sink = {
-    options,
-    clock: options.clock ?? (() => new Date()),
-    out,
-    writeDirectly,
-    files,
-    closed: false,
+  const { service, clock = () => new Date() } = options;
+  const sink = { service, clock, out, file: undefined };
+  if (options.file === undefined) return sink;
+  const warn = bind(sink, {}).warn;
+  return {
+    ...sink,
+    file: openLogFile(options.file, () => warn('the log file takes no more: lines are dropped')),
   };
-  // Unhandled, a full disk under the log file would end the process.
-  out.on('error', (error) => writeDirectly(toRecord(sink, 'error', 'the log can not be written', { error })));
-  return sink;
-}
-
-function openFile({ path, maxBytes, maxFiles }: NonNullable<LoggerOptions['file']>): winston.transport {
-  return new winston.transports.File({
-    filename: path,
-    maxsize: maxBytes,
-    maxFiles,
-    tailable: true,
-    format: printed(toJson),
-  });
-}
-
-function printed(render: (record: LogRecord) => string): winston.Logform.Format {
-  return winston.format.printf((info) => render(info['record'] as LogRecord));
-}
-
-function toJson(record: LogRecord): string {
-  return JSON.stringify(record);
-}
-
-async function close(sink: Sink): Promise<void> {
-  if (sink.closed) return;
-  sink.closed = true;
-  const flushed = sink.files.map((file) => new Promise((resolve) => file.once('finish', resolve)));
-  sink.out.end();
-  await Promise.all(flushed);
 }

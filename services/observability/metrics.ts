@@ -112,9 +112,7 @@ function queueMetrics({ counter, gauge, histogram }: Makers) {
       '1 while receives come back empty although messages are visible (P15).',
       ['queue'],
     ),
-    messagesInFlight: gauge('messages_in_flight', 'Messages that this process handles now.', [
-      'queue',
-    ]),
+    messagesInFlight: gauge('messages_in_flight', 'Messages that this process handles now.', ['queue']),
     leasesLost: counter('leases_lost_total', 'Messages whose visibility ran out while being handled.', [
       'queue',
     ]),

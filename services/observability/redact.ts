@@ -49,30 +49,32 @@ const CONTAINERS: ReadonlySet<string> = new Set([
 ]);
 
 function redactArray(leaves: readonly Schema[], value: readonly unknown[], depth: number): unknown {
-  const elements = leaves.flatMap((leaf) => elementSchemas(leaf as z.core.$ZodTypes));
-  if (elements.length === 0) return UNEXPECTED;
-  return value.map((element) => redactAt(elements, element, depth + 1));
+  if (leaves.every((leaf) => elementSchemas(leaf, 0).length === 0)) return UNEXPECTED;
+  return value.map((element, index) => {
+    const schemas = leaves.flatMap((leaf) => elementSchemas(leaf, index));
+    return schemas.length === 0 ? UNEXPECTED : redactAt(schemas, element, depth + 1);
+  });
 }
 
-function elementSchemas(leaf: z.core.$ZodTypes): readonly Schema[] {
-  const def = leaf._zod.def;
+function elementSchemas(leaf: Schema, index: number): readonly Schema[] {
+  const def = (leaf as z.core.$ZodTypes)._zod.def;
   if (def.type === 'array') return [def.element];
-  if (def.type === 'tuple') return [...def.items, ...(def.rest === null ? [] : [def.rest])];
-  return isOpen(leaf) ? [leaf] : [];
+  if (def.type !== 'tuple') return isOpen(leaf) ? [leaf] : [];
+  const element = def.items[index] ?? def.rest;
+  return element === null ? [] : [element];
 }
 
 function redactObject(leaves: readonly Schema[], value: object, depth: number): unknown {
-  if (leaves.every((leaf) => (leaf as z.core.$ZodTypes)._zod.def.type === 'never' || isScalar(leaf)))
-    return UNEXPECTED;
+  if (!leaves.some(takesObjects)) return UNEXPECTED;
   const entries = Object.entries(value).map(([key, inner]) => {
-    const properties = leaves.flatMap((leaf) => propertySchemas(leaf as z.core.$ZodTypes, key));
+    const properties = leaves.flatMap((leaf) => propertySchemas(leaf, key));
     return [scrubText(key), properties.length === 0 ? UNEXPECTED : redactAt(properties, inner, depth + 1)];
   });
   return Object.fromEntries(entries);
 }
 
-function propertySchemas(leaf: z.core.$ZodTypes, key: string): readonly Schema[] {
-  const def = leaf._zod.def;
+function propertySchemas(leaf: Schema, key: string): readonly Schema[] {
+  const def = (leaf as z.core.$ZodTypes)._zod.def;
   if (def.type === 'object') {
     const property = Object.hasOwn(def.shape, key) ? def.shape[key] : def.catchall;
     return property === undefined ? [] : [property];
@@ -86,8 +88,8 @@ function isOpen(leaf: Schema): boolean {
   return leaf._zod.def.type === 'unknown' || leaf._zod.def.type === 'any';
 }
 
-function isScalar(leaf: Schema): boolean {
-  return !CONTAINERS.has(leaf._zod.def.type) && !isOpen(leaf);
+function takesObjects(leaf: Schema): boolean {
+  return isOpen(leaf) || leaf._zod.def.type === 'object' || leaf._zod.def.type === 'record';
 }
 
 /** Unwraps optional, default, pipe, lazy, union and their like down to what describes a value itself. */

@@ -1,0 +1,260 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough, Writable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { withContext } from '../../../services/observability/context.ts';
+import { createLogger, type LoggerOptions } from '../../../services/observability/logger.ts';
+
+const NOON = new Date('2026-03-01T12:00:00.000Z');
+
+function capture(options: Partial<LoggerOptions> = {}) {
+  const chunks: string[] = [];
+  const stream = new Writable({
+    write: (chunk: Buffer, _, done) => {
+      chunks.push(chunk.toString());
+      done();
+    },
+  });
+  const log = createLogger({ service: 'api', stream, clock: () => NOON, ...options });
+  const text = () => chunks.join('');
+  const records = () =>
+    text()
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  return { log, text, records };
+}
+
+describe('JSON lines', () => {
+  test('the fields stand in their order, those of the context before those of the event', () => {
+    const { log, text } = capture();
+    withContext({ gift_id: 'gft_1', request_id: 'req_1' }, () =>
+      log.info('gift accepted', {
+        status: 202,
+        marker: '[MONITOR]',
+        receive_count: 2,
+        message_id: 'm-1',
+        absent: undefined,
+      }),
+    );
+    expect(text()).toBe(
+      '{"level":"info","time":"2026-03-01T12:00:00.000Z","msg":"gift accepted","service":"api","request_id":"req_1",' +
+        '"gift_id":"gft_1","message_id":"m-1","receive_count":2,"marker":"[MONITOR]","status":202}\n',
+    );
+  });
+
+  test('fields of a child are on every line; nothing overwrites what identifies the line', () => {
+    const { log, records } = capture();
+    const child = log.child({ queue: 'gifts' }).child({ worker: 3 });
+    child.warn('slow', { level: 'debug', time: 'never', msg: 'other', service: 'x' });
+    expect(records()).toEqual([
+      { level: 'warn', time: NOON.toISOString(), msg: 'slow', service: 'api', queue: 'gifts', worker: 3 },
+    ]);
+  });
+
+  test('lines below the level are not written', () => {
+    const { log, records } = capture({ level: 'warn' });
+    log.debug('a');
+    log.info('b');
+    log.warn('c');
+    log.error('d');
+    expect(records().map(({ msg }) => msg)).toEqual(['c', 'd']);
+  });
+
+  test('an error is written with name, code, stack and its chain of causes', () => {
+    const { log, records } = capture();
+    const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+    const several = new AggregateError([refused], 'all addresses failed');
+    log.error('mail failed', { error: new TypeError('no transport', { cause: several }) });
+    expect(records()[0]?.['error']).toMatchObject({
+      name: 'TypeError',
+      message: 'no transport',
+      stack: expect.stringContaining('logger.test.ts'),
+      cause: {
+        name: 'AggregateError',
+        errors: [{ name: 'Error', code: 'ECONNREFUSED', message: 'connect ECONNREFUSED' }],
+      },
+    });
+  });
+
+  test('values that JSON can not say do not break the line', () => {
+    const { log, records } = capture();
+    const circle: Record<string, unknown> = {};
+    circle['self'] = circle;
+    const looped = new Error('looped');
+    looped.cause = looped;
+    log.info('odd', {
+      circle,
+      error: looped,
+      big: 10n,
+      nan: Number.NaN,
+      bytes: Buffer.from('abc'),
+      fn: () => 1,
+      when: NOON,
+      at: new Date('x'),
+    });
+    expect(records()[0]).toMatchObject({
+      big: '10',
+      nan: 'NaN',
+      bytes: '[3 bytes]',
+      fn: '[function]',
+      when: NOON.toISOString(),
+      at: 'invalid date',
+    });
+  });
+
+  test('a text without end is cut', () => {
+    const { log, records } = capture();
+    log.info('long', { body: 'x'.repeat(1_000_000) });
+    expect(String(records()[0]?.['body'])).toMatch(/^x{16384}… \[983616 more characters\]$/);
+  });
+});
+
+describe('P59: nothing personal leaves through the log', () => {
+  test('P59: an address is found in no part of a line: message, field, key, list, error, cause, child, context', () => {
+    fc.assert(
+      fc.property(fc.emailAddress(), fc.constantFrom('json', 'pretty'), (address, format) => {
+        const { log, text } = capture({ format: format as 'json' });
+        const error = new Error(`550 <${address}> unknown`, { cause: { response: `to ${address}` } });
+        withContext({ request_id: address }, () =>
+          log.child({ bound: address }).error(`to ${address}`, {
+            error,
+            list: [{ deep: address }],
+            [address]: 1,
+            map: new Map([[address, address]]),
+          }),
+        );
+        const line = text();
+        expect(line).toContain('[email]');
+        expect(line).not.toContain(address);
+      }),
+    );
+  });
+
+  test('P59: a field whose name promises a secret is hidden, whatever it looks like; counts are not', () => {
+    const { log, records } = capture();
+    log.info('in', {
+      headers: { authorization: 'x', 'set-cookie': 'y' },
+      smtp_password: 'z',
+      claim_token: 'Bob',
+      email: 'Bob',
+      otp: '123456',
+      emails: 3,
+      token: 7,
+    });
+    expect(records()[0]).toMatchObject({
+      headers: { authorization: '[redacted]', 'set-cookie': '[redacted]' },
+      smtp_password: '[redacted]',
+      claim_token: '[redacted]',
+      email: '[redacted]',
+      otp: '[redacted]',
+      emails: 3,
+      token: 7,
+    });
+  });
+
+  test('P59: what a database error quotes of the row is not written', () => {
+    const { log, text } = capture();
+    const error = Object.assign(new Error('duplicate key'), {
+      code: '23505',
+      detail: 'Key (name)=(Bob Smith) already exists.',
+    });
+    log.error('insert failed', { error });
+    const line = text();
+    expect(line).toContain('23505');
+    expect(line).not.toContain('Bob Smith');
+  });
+});
+
+describe('lines for a person', () => {
+  test('time, level, service, message, fields, then the stack and its causes', () => {
+    const { log, text } = capture({ format: 'pretty' });
+    log.warn('retried', {
+      gift_id: 'gft_1',
+      reason: 'mail server',
+      error: new Error('outer', { cause: new Error('inner') }),
+    });
+    const [head, ...rest] = text().split('\n');
+    expect(head).toBe('12:00:00.000 WARN  api retried gift_id=gft_1 reason="mail server"');
+    expect(rest[0]).toBe('    Error: outer');
+    expect(rest).toContain('    caused by Error: inner');
+  });
+
+  test('a terminal gets colours and the pretty form by itself', () => {
+    const stream = Object.assign(new PassThrough(), { isTTY: true });
+    createLogger({ service: 'api', stream }).error('broken');
+    expect(String(stream.read())).toContain('\u001B[31mERROR\u001B[39m');
+  });
+});
+
+describe('the log file', () => {
+  test('it holds every line once close has settled; closing twice is no error', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'largesse-log-'));
+    try {
+      const { log, records } = capture({
+        file: { path: join(folder, 'api.log'), maxBytes: 2_000, maxFiles: 3 },
+      });
+      for (let line = 0; line < 5; line += 1) log.info(`line ${line}`);
+      await log.close();
+      await log.close();
+      log.info('after the file was closed');
+      const written = await readFile(join(folder, 'api.log'), 'utf8');
+      expect(
+        written
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line).msg),
+      ).toEqual([0, 1, 2, 3, 4].map((line) => `line ${line}`));
+      expect(records().at(-1)).toMatchObject({ msg: 'after the file was closed' });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('it is rotated: the newest lines under its name, no more files than were asked for', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'largesse-log-'));
+    try {
+      const { log } = capture({
+        file: { path: join(folder, 'deep', 'api.log'), maxBytes: 1_000, maxFiles: 3 },
+      });
+      for (let line = 0; line < 100; line += 1) {
+        log.info(`line ${line}`);
+        // The transport looks at sizes when a write has ended: give each its turn.
+        await nextTurn();
+      }
+      await log.close();
+      const files = await readdir(join(folder, 'deep'));
+      expect(files.length).toBeGreaterThan(1);
+      expect(files.length).toBeLessThanOrEqual(3);
+      expect(await readFile(join(folder, 'deep', 'api.log'), 'utf8')).toContain('line 99');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('a file that can not be written is a clear error at the start', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'largesse-log-'));
+    try {
+      const open = () => capture({ file: { path: folder, maxBytes: 2_000, maxFiles: 3 } });
+      expect(open).toThrow(`The log file ${folder} can not be written: give LOG_FILE a path that can.`);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('a disk that takes no more costs the file its lines, and nothing else', async () => {
+    // Every write to /dev/full fails with ENOSPC, as on a full disk.
+    const { log, records } = capture({ file: { path: '/dev/full', maxBytes: 2_000_000_000, maxFiles: 1 } });
+    for (let line = 0; line < 3_000; line += 1) {
+      log.info(`line ${line}`);
+      if (line % 100 === 0) await nextTurn();
+    }
+    await log.close();
+    const messages = records().map(({ msg }) => msg);
+    expect(messages.filter((msg) => msg === 'the log file takes no more: lines are dropped')).toHaveLength(1);
+    expect(messages.filter((msg) => String(msg).startsWith('line '))).toHaveLength(3_000);
+  });
+});
