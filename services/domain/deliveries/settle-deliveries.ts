@@ -8,6 +8,8 @@ import { type DeliveryId, newUuid, toUuid } from '../ids.ts';
 export type Settlement = { deliveryId: DeliveryId; attempt: number } & (
   | { outcome: 'sent' }
   | { outcome: 'retry'; failure: Failure; nextAttemptAt: Date }
+  /** given back before anything was tried, by a process that is shutting down: costs no attempt */
+  | { outcome: 'interrupted' }
   /** `final`: it is given up for good, where a dead letter may be redriven */
   | { outcome: 'dead_letter'; failure: Failure; final?: boolean }
 );
@@ -28,7 +30,7 @@ export async function settleDeliveries(
 }
 
 function toInput(settlement: Settlement) {
-  const failure = settlement.outcome === 'sent' ? null : settlement.failure;
+  const failure = 'failure' in settlement ? settlement.failure : null;
   return {
     delivery_id: toUuid(settlement.deliveryId),
     attempt: settlement.attempt,

@@ -50,7 +50,11 @@ async function endGifts(
   ids: GiftId[],
   end: Omit<GiftEnd, 'from'>,
 ): Promise<ReadonlySet<GiftId>> {
-  const input = ids.map((id) => ({ gift_id: toUuid(id), transfer_id: newUuid(), audit_id: newUuid() }));
+  const input = [...new Set(ids)].map((id) => ({
+    gift_id: toUuid(id),
+    transfer_id: newUuid(),
+    audit_id: newUuid(),
+  }));
   const ended = await endGiftsInStates(trx, input, { ...end, from: statesBefore(end.to) });
   return new Set(ended.map((gift) => fromUuid('gft', gift.id)));
 }

@@ -9,7 +9,13 @@ export type Keyring = {
   hash: (purpose: HashPurpose, data: string | Uint8Array) => Buffer;
 };
 
-export type HashPurpose = 'blind-index' | 'api-key' | 'claim-token' | 'voucher-code' | 'voucher-code-hash';
+export type HashPurpose =
+  | 'blind-index'
+  | 'api-key'
+  | 'claim-token'
+  | 'voucher-code'
+  | 'voucher-code-hash'
+  | 'request-fingerprint';
 
 /**
  * Reads a keyring file: `{"current": "k1", "keys": {"k1": "<32 bytes, base64>"}, "lookup": "<32 bytes, base64>"}`.
@@ -64,6 +70,7 @@ const hashPurposes: HashPurpose[] = [
   'claim-token',
   'voucher-code',
   'voucher-code-hash',
+  'request-fingerprint',
 ];
 
 const keyBytes = z.base64().transform((text, context) => {

@@ -40,9 +40,12 @@ export function openRecipient(
   return JSON.parse(unseal(dataKey, row.sealed, row.id).toString()) as Recipient;
 }
 
-/** `a•••@e•••.com`, `0x52…4c1A`: enough to recognise one's own recipient, too little to reach anybody. */
+/** `a•••@e•••.com`, `eip155:1:0x52…4c1A`: enough to recognise one's own recipient, too little to reach anybody. */
 export function maskRecipient(recipient: Recipient): string {
-  if (recipient.kind === 'wallet') return `${recipient.address.slice(0, 4)}…${recipient.address.slice(-4)}`;
+  if (recipient.kind === 'wallet') {
+    const { address, chainId } = recipient;
+    return `eip155:${chainId}:${address.slice(0, 4)}…${address.slice(-4)}`;
+  }
   const at = recipient.email.lastIndexOf('@');
   const domain = recipient.email.slice(at + 1);
   return `${recipient.email.slice(0, 1)}•••@${domain.slice(0, 1)}•••${domain.slice(domain.lastIndexOf('.'))}`;

@@ -1,0 +1,166 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { sql } from 'kysely';
+import { violatedConstraint } from '../../../services/database/errors.ts';
+import type { GiftState, VoucherState } from '../../../services/database/schema.ts';
+import { giftTransitions } from '../../../services/domain/gifts/gift.ts';
+import { newUuid, toUuid } from '../../../services/domain/ids.ts';
+import { voucherTransitions } from '../../../services/domain/vouchers/voucher.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { accept, draftGift, fundedSender } from '../../support/gifts.ts';
+
+describe('the schema refuses', () => {
+  let database: TestDatabase;
+  let giftId: string;
+  let accounts: { available: string; reserved: string };
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    const sender = await fundedSender(database.db, 10_000);
+    const { gifts } = await accept(database.db, [draftGift(sender)]);
+    giftId = toUuid(gifts[0]?.id ?? 'gft_');
+    const rows = await database.db
+      .selectFrom('ledger_accounts')
+      .select(['id', 'kind'])
+      .where('funding_account_id', 'is not', null)
+      .execute();
+    const of = (kind: string) => rows.find((row) => row.kind === kind)?.id ?? '';
+    accounts = { available: of('available'), reserved: of('reserved') };
+  });
+  afterAll(() => database.drop());
+
+  async function refusal(work: (trx: typeof database.db) => Promise<unknown>): Promise<string | undefined> {
+    const error = await database.db
+      .transaction()
+      .execute((trx) => work(trx))
+      .then(
+        () => undefined,
+        (caught: unknown) => caught,
+      );
+    return violatedConstraint(error);
+  }
+
+  /** Walks a row through every pair of states, with the triggers off for setting it up and on for the step. */
+  async function legalSteps(table: 'gifts' | 'vouchers', id: string, states: string[]): Promise<Set<string>> {
+    const legal = new Set<string>();
+    for (const from of states) {
+      for (const to of states.filter((state) => state !== from)) {
+        const refused = await refusal(async (trx) => {
+          await sql`set local session_replication_role = replica`.execute(trx);
+          await sql`update ${sql.table(table)} set state = ${from} where id = ${id}`.execute(trx);
+          await sql`set local session_replication_role = origin`.execute(trx);
+          await sql`update ${sql.table(table)} set state = ${to} where id = ${id}`.execute(trx);
+          await sql`set constraints all immediate`.execute(trx);
+        });
+        if (refused === undefined) legal.add(`${from}>${to}`);
+        else expect(refused).toBe(`${table}_transition_legal`);
+      }
+    }
+    return legal;
+  }
+
+  test('every transition of a gift that its state machine does not have', async () => {
+    await sql`update gifts set deliver_at = now() where id = ${giftId}`.execute(database.db);
+    const states = Object.keys(giftTransitions) as GiftState[];
+    const known = states.flatMap((from) => giftTransitions[from].map((to) => `${from}>${to}`));
+    expect(await legalSteps('gifts', giftId, states)).toEqual(new Set(known));
+  });
+
+  test('every transition of a voucher that its state machine does not have', async () => {
+    const id = newUuid();
+    await sql`insert into vouchers (id, gift_id, amount_minor, balance_minor, currency, code_salt, code_hash)
+      values (${id}, ${giftId}, 100, 100, 'EUR', ${Buffer.alloc(16)}, ${Buffer.alloc(32)})`.execute(
+      database.db,
+    );
+    const states = Object.keys(voucherTransitions) as VoucherState[];
+    const known = states.flatMap((from) => voucherTransitions[from].map((to) => `${from}>${to}`));
+    expect(await legalSteps('vouchers', id, states)).toEqual(new Set(known));
+  });
+
+  test('a second voucher for a gift', async () => {
+    const insert = (id: string, hash: Buffer) => (trx: typeof database.db) =>
+      sql`insert into vouchers (id, gift_id, amount_minor, balance_minor, currency, code_salt, code_hash)
+        select ${id}, g.id, 100, 100, 'EUR', ${Buffer.alloc(16)}, ${hash} from gifts g limit 1`.execute(trx);
+    expect(
+      await refusal(async (trx) => {
+        await sql`delete from vouchers`.execute(trx);
+        await insert(newUuid(), Buffer.alloc(32, 1))(trx);
+        await insert(newUuid(), Buffer.alloc(32, 2))(trx);
+      }),
+    ).toBe('vouchers_one_per_gift');
+  });
+
+  async function transfer(trx: typeof database.db, entries: [string, number][]): Promise<void> {
+    const id = newUuid();
+    await trx
+      .insertInto('ledger_transfers')
+      .values({ id, kind: 'release', gift_id: newUuid(), topup_id: null })
+      .execute();
+    if (entries.length === 0) return;
+    const rows = entries.map(([account, amount]) => ({
+      transfer_id: id,
+      account_id: account,
+      currency: 'EUR',
+      amount_minor: amount,
+    }));
+    await trx.insertInto('ledger_entries').values(rows).execute();
+  }
+
+  test('a transfer that does not balance', async () => {
+    const entries: [string, number][] = [
+      [accounts.available, 10],
+      [accounts.reserved, -9],
+    ];
+    expect(await refusal((trx) => transfer(trx, entries))).toBe('ledger_transfers_balanced');
+    expect(await refusal((trx) => transfer(trx, [[accounts.available, 10]]))).toBe(
+      'ledger_transfers_balanced',
+    );
+  });
+
+  test('a transfer without entries', async () => {
+    expect(await refusal((trx) => transfer(trx, []))).toBe('ledger_transfers_have_entries');
+  });
+
+  test('an overdraft', async () => {
+    const entries: [string, number][] = [
+      [accounts.available, -1_000_000],
+      [accounts.reserved, 1_000_000],
+    ];
+    expect(await refusal((trx) => transfer(trx, entries))).toBe('ledger_accounts_balance_not_negative');
+  });
+
+  test("entries in another currency than their account's", async () => {
+    const id = newUuid();
+    expect(
+      await refusal(async (trx) => {
+        await sql`insert into ledger_transfers (id, kind, gift_id) values (${id}, 'release', ${newUuid()})`.execute(
+          trx,
+        );
+        await sql`insert into ledger_entries (transfer_id, account_id, currency, amount_minor)
+          values (${id}, ${accounts.available}, 'USD', 5), (${id}, ${accounts.reserved}, 'USD', -5)`.execute(
+          trx,
+        );
+      }),
+    ).toBe('ledger_entries_account');
+  });
+
+  test('the same movement of a gift twice', async () => {
+    expect(
+      await refusal((trx) =>
+        sql`insert into ledger_transfers (id, kind, gift_id) values (${newUuid()}, 'reserve', ${giftId})`.execute(
+          trx,
+        ),
+      ),
+    ).toBe('ledger_transfers_once_per_gift');
+  });
+
+  test.each([
+    ['ledger_transfers', 'update ledger_transfers set created_at = now()'],
+    ['ledger_transfers', 'delete from ledger_transfers'],
+    ['ledger_entries', 'update ledger_entries set amount_minor = 1'],
+    ['ledger_entries', 'truncate ledger_entries'],
+    ['audit_records', "update audit_records set action = 'gift.claimed'"],
+    ['audit_records', 'delete from audit_records'],
+  ])('any rewrite of %s: %s', async (table, statement) => {
+    expect(await refusal((trx) => sql.raw(statement).execute(trx))).toBe(`${table}_append_only`);
+  });
+});

@@ -1,0 +1,143 @@
+import type { Kysely } from 'kysely';
+import type { Database } from '../../services/database/schema.ts';
+import { acceptGifts, type OutboxRow } from '../../services/domain/gifts/accept-gifts.ts';
+import type { Gift } from '../../services/domain/gifts/gift.ts';
+import { type GiftDraft, prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
+import { type ApiKeyId, fromUuid, newId, newUuid, type SenderId, toUuid } from '../../services/domain/ids.ts';
+import type { OutboxWriter } from '../../services/domain/outbox.ts';
+import { createKeyringFile, parseKeyring } from '../../services/domain/recipients/keyring.ts';
+
+export const keyring = parseKeyring(createKeyringFile('test'));
+
+export const outbox: OutboxWriter = {
+  leaseSeconds: 60,
+  row: (message, { groupId }) => ({
+    queue: 'gifts',
+    body: JSON.stringify(message),
+    group_id: groupId,
+    trace_header: null,
+  }),
+};
+
+export type FundedSender = { senderId: SenderId; apiKeyId: ApiKeyId };
+
+/** A sender with a funding account in EUR that holds `amountMinor`. */
+export async function fundedSender(db: Kysely<Database>, amountMinor = 1_000_000): Promise<FundedSender> {
+  const senderId = newId('sen');
+  const funding = { id: newUuid(), sender_id: toUuid(senderId), currency: 'EUR' };
+  const topup = { id: newUuid(), funding_account_id: funding.id, currency: 'EUR', reference: null } as const;
+  await db.transaction().execute(async (trx) => {
+    await trx
+      .insertInto('senders')
+      .values({ id: toUuid(senderId), name: 'Test sender' })
+      .execute();
+    await trx.insertInto('funding_accounts').values(funding).execute();
+    const account = (kind: 'available' | 'reserved') => ({
+      id: newUuid(),
+      kind,
+      funding_account_id: funding.id,
+    });
+    const available = account('available');
+    const own = [available, account('reserved')].map((row) => ({
+      ...row,
+      currency: 'EUR',
+      balance_minor: 0,
+    }));
+    await trx.insertInto('ledger_accounts').values(own).execute();
+    const system = (['world', 'outstanding'] as const).map((kind) => ({
+      id: newUuid(),
+      kind,
+      currency: 'EUR',
+    }));
+    await trx
+      .insertInto('ledger_accounts')
+      .values(system.map((row) => ({ ...row, funding_account_id: null, balance_minor: null })))
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    if (amountMinor === 0) return;
+    const world = await trx
+      .selectFrom('ledger_accounts')
+      .select('id')
+      .where('kind', '=', 'world')
+      .where('currency', '=', 'EUR')
+      .executeTakeFirstOrThrow();
+    await trx
+      .insertInto('topups')
+      .values({ ...topup, kind: 'manual', state: 'credited', amount_minor: amountMinor })
+      .execute();
+    const transfer = { id: newUuid(), kind: 'topup', gift_id: null, topup_id: topup.id } as const;
+    await trx.insertInto('ledger_transfers').values(transfer).execute();
+    const entry = (accountId: string, amount: number) => ({
+      transfer_id: transfer.id,
+      account_id: accountId,
+      currency: 'EUR',
+      amount_minor: amount,
+    });
+    await trx
+      .insertInto('ledger_entries')
+      .values([entry(world.id, -amountMinor), entry(available.id, amountMinor)])
+      .execute();
+  });
+  return { senderId, apiKeyId: newId('key') };
+}
+
+export function draftGift(sender: FundedSender, changes: Partial<GiftDraft> = {}): GiftDraft {
+  return {
+    ...sender,
+    value: { amount: 2_500, currency: 'EUR' },
+    recipient: { kind: 'email', email: 'ada@example.com', message: 'Well done', senderName: 'Charles' },
+    binding: 'bearer',
+    deliverAt: null,
+    expiresAt: null,
+    externalId: null,
+    metadata: {},
+    requestId: null,
+    ...changes,
+  };
+}
+
+/** Accepts gifts as the API does. */
+export async function accept(
+  db: Kysely<Database>,
+  drafts: GiftDraft[],
+  writer: OutboxWriter = outbox,
+): Promise<{ gifts: Gift[]; outbox: OutboxRow[] }> {
+  const prepared = drafts.map((draft) => prepareGift({ keyring }, draft, new Date()));
+  const rows = await db.transaction().execute((trx) => acceptGifts(trx, { outbox: writer }, prepared));
+  return { gifts: prepared.map(({ gift }) => gift), outbox: rows };
+}
+
+/** What the ledger says of a sender's euros, and of all euros together. */
+export async function balances(
+  db: Kysely<Database>,
+  sender: FundedSender,
+): Promise<{ available: number; reserved: number; outstanding: number; total: number }> {
+  const rows = await db
+    .selectFrom('ledger_accounts as a')
+    .leftJoin('funding_accounts as f', 'f.id', 'a.funding_account_id')
+    .leftJoin('ledger_entries as e', 'e.account_id', 'a.id')
+    .select(({ fn }) => [
+      'a.kind',
+      'f.sender_id',
+      'a.balance_minor',
+      fn.sum<number | null>('e.amount_minor').as('sum'),
+    ])
+    .groupBy(['a.id', 'a.kind', 'f.sender_id', 'a.balance_minor'])
+    .execute();
+  for (const row of rows) {
+    if (row.balance_minor !== null && row.balance_minor !== (row.sum ?? 0)) {
+      throw new Error(`${row.kind}: running balance ${row.balance_minor}, entries sum to ${row.sum}`);
+    }
+  }
+  const of = (kind: string) =>
+    rows.find(
+      (row) =>
+        row.kind === kind && (row.sender_id === null || fromUuid('sen', row.sender_id) === sender.senderId),
+    )?.sum ?? 0;
+  return {
+    available: of('available'),
+    reserved: of('reserved'),
+    outstanding: of('outstanding'),
+    total: rows.reduce((sum, row) => sum + (row.sum ?? 0), 0),
+  };
+}
