@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock, systemClock } from './clock.ts';
 import type { Log, ProcessLike, StopSignal } from './process.ts';
 
@@ -131,14 +130,15 @@ async function runStop(state: State, stop: Stop, deadline = Number.POSITIVE_INFI
   };
   const graceMs = state.graceSeconds * 1_000;
   const timeoutMs = Math.max(0, Math.min(stop.timeoutMs, deadline - state.clock().getTime(), graceMs));
-  const timer = new AbortController();
+  const { promise: late, resolve: giveUp } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(giveUp, timeoutMs, false);
   try {
     const stopped = Promise.resolve(stop.run()).then(() => true);
-    const inTime = await Promise.race([stopped, delay(timeoutMs, false, { signal: timer.signal })]);
+    const inTime = await Promise.race([stopped, late]);
     if (!inTime) problem('a part did not stop in time', { timeout_ms: timeoutMs });
   } catch (error) {
     problem('a part failed to stop', { error });
   } finally {
-    timer.abort();
+    clearTimeout(timer);
   }
 }

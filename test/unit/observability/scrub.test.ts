@@ -130,7 +130,7 @@ test.each([
 test('what was scrubbed once is not scrubbed further', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.oneof(fc.emailAddress(), voucherCode, fc.constant(WALLET), fc.string())),
+      fc.array(fc.oneof(fc.emailAddress(), voucherCode, fc.constant(WALLET), fc.lorem())),
       (parts) => {
         const once = scrubText(parts.join(' '));
         expect(scrubText(once)).toBe(once);
