@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+
+const STAMP = 'node_modules/.largesse-stamp';
+export const NODE_BINARY = 'node_modules/node/bin/node';
+
+/** Whether node_modules is what package-lock.json asks for, cheaply: a stamp first, then npm's own record. */
+export function isInstalled() {
+  if (!existsSync(NODE_BINARY)) return false;
+  const wanted = stampOf();
+  if (readIfThere(STAMP) === wanted) return true;
+  // An install made by hand (npm install) leaves no stamp of ours: believe npm's record of what it put there.
+  const record = readIfThere('node_modules/.package-lock.json');
+  if (record === undefined) return false;
+  return (
+    missingPackages(JSON.parse(readFileSync('package-lock.json', 'utf8')), JSON.parse(record)).length === 0
+  );
+}
+
+export function writeStamp() {
+  writeFileSync(STAMP, stampOf());
+}
+
+/**
+ * Paths of packages that the lock file asks for and the record of installed ones lacks or has in another version.
+ * Optional ones may lack: they are for other platforms.
+ */
+export function missingPackages(lock, record) {
+  return Object.entries(lock.packages)
+    .filter(([path]) => path !== '')
+    .filter(([path, wanted]) => {
+      const there = record.packages[path];
+      if (there === undefined) return !(wanted.optional || wanted.devOptional);
+      return there.version !== wanted.version || there.integrity !== wanted.integrity;
+    })
+    .map(([path]) => path);
+}
+
+function stampOf() {
+  const hash = createHash('sha256').update(readFileSync('package-lock.json'));
+  return `${process.platform}-${process.arch} ${hash.digest('hex')}\n`;
+}
+
+function readIfThere(path) {
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}

@@ -1,0 +1,21 @@
+/** The types of what bootstrap, plain JavaScript, shares with the TypeScript beside it. */
+declare module '*/bootstrap/claim.mjs' {
+  import type { Server, Socket } from 'node:net';
+
+  export type Claim = { server: Server; holder?: never } | { holder: Socket; server?: never };
+  export function claimSocket(path: string, onConnection?: (socket: Socket) => void): Promise<Claim>;
+  export function connectTo(path: string): Promise<Socket | undefined>;
+}
+
+declare module '*/bootstrap/installed.mjs' {
+  interface PackageRecord {
+    version?: string;
+    integrity?: string;
+    optional?: boolean;
+    devOptional?: boolean;
+  }
+  interface LockFile {
+    packages: Record<string, PackageRecord>;
+  }
+  export function missingPackages(lock: LockFile, record: LockFile): string[];
+}

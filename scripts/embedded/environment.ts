@@ -1,0 +1,101 @@
+/** Where the three things outside of Largesse are, embedded or brought along. */
+export interface Backing {
+  databaseUrl: string;
+  /** Undefined only when real AWS is meant, which needs its endpoint as well: see `isExternal`. */
+  queueEndpoint: string;
+  smtpUrl: string;
+}
+
+export interface RoleSettings {
+  backing: Backing;
+  apiUrl: string;
+  keyringFile: string;
+}
+
+export type Environment = Record<string, string>;
+
+/** Which embedded part each variable replaces. */
+export const REPLACES = {
+  postgres: 'DATABASE_URL',
+  sqs: 'AWS_ENDPOINT_URL_SQS',
+  mail: 'SMTP_URL',
+} as const;
+
+export type Replaceable = keyof typeof REPLACES;
+
+export function isExternal(part: Replaceable, outer: NodeJS.ProcessEnv): boolean {
+  return Boolean(outer[REPLACES[part]]?.trim());
+}
+
+/**
+ * For a demonstration nobody wants to wait for: what differs from production, and why it is safe to differ here.
+ * Production's values are the defaults of the programs.
+ */
+export const DEMO_VALUES: { variable: string; value: string; usual: string; why: string }[] = [
+  {
+    variable: 'MAX_RETRY_COUNT',
+    value: '3',
+    usual: '5',
+    why: 'a gift that cannot be mailed is dead-lettered within half a minute instead of several',
+  },
+  {
+    variable: 'DEAD_LETTER_POLICY_FILE',
+    value: 'scripts/embedded/dead-letter-policy.yaml',
+    usual: 'the built-in policy',
+    why: 'dead letters are redriven at the next reconciliation (minAge 5s instead of 5m, more redrives)',
+  },
+  {
+    variable: 'SHUTDOWN_GRACE_SECONDS',
+    value: '10',
+    usual: '25',
+    why: 'Ctrl-C returns to the prompt sooner',
+  },
+];
+
+/**
+ * The variables that every role gets. What the person has set wins, but for what names an embedded part.
+ * Pure: the outer environment comes in, nothing of it that is not ours comes out.
+ */
+export function roleEnvironment(settings: RoleSettings, outer: NodeJS.ProcessEnv): Environment {
+  const defaults: Environment = {
+    QUEUE_PROVISIONING: 'create',
+    PUBLIC_URL: settings.apiUrl,
+    MAIL_FROM: 'Largesse <gifts@largesse.example>',
+    HOST: '127.0.0.1',
+    LOG_FORMAT: 'pretty',
+    LOG_LEVEL: 'info',
+    AWS_REGION: 'us-east-1',
+    ...Object.fromEntries(DEMO_VALUES.map(({ variable, value }) => [variable, value])),
+    KEYRING_FILE: settings.keyringFile,
+  };
+  const chosen = Object.fromEntries(
+    Object.entries(defaults).map(([name, value]) => [name, outer[name]?.trim() || value]),
+  );
+  return {
+    ...chosen,
+    ...(isExternal('sqs', outer) ? {} : EMULATOR_CREDENTIALS),
+    DATABASE_URL: settings.backing.databaseUrl,
+    AWS_ENDPOINT_URL_SQS: settings.backing.queueEndpoint,
+    SMTP_URL: settings.backing.smtpUrl,
+  };
+}
+
+/** The emulator takes any. A profile must be unset, not only outdone: the SDK prefers it to these. */
+const EMULATOR_CREDENTIALS: Environment = {
+  AWS_ACCESS_KEY_ID: 'embedded',
+  AWS_SECRET_ACCESS_KEY: 'embedded',
+  AWS_SESSION_TOKEN: '',
+  AWS_PROFILE: '',
+};
+
+/** A file for `node --env-file`, so that any role can be run by hand against the running system. */
+export function toEnvFile(environment: Environment): string {
+  const lines = Object.entries(environment).map(([name, value]) => `${name}=${quote(value)}`);
+  return `# Written by npm start for the running system; holds secrets. Example:\n#   node --env-file=.largesse/environment services/reconciler/main.ts --dry-run\n${lines.join('\n')}\n`;
+}
+
+/** Node's parser knows no escapes: a value goes between quotes that it does not contain. */
+function quote(value: string): string {
+  const mark = [`'`, '"', '`'].find((candidate) => !value.includes(candidate)) ?? '"';
+  return `${mark}${value}${mark}`;
+}

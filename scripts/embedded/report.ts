@@ -1,0 +1,86 @@
+import type { Demo } from './demo.ts';
+import { DEMO_VALUES, type Environment, isExternal } from './environment.ts';
+import type { Ports } from './ports.ts';
+
+export interface SystemFacts {
+  ports: Ports;
+  environment: Environment;
+  demo: Demo;
+  /** The variables that the person set: they tell which parts are not embedded. */
+  outer: NodeJS.ProcessEnv;
+}
+
+/** What a person wants to know once everything is up: where it all is, and what to paste. Pure. */
+export function describeSystem(facts: SystemFacts): string {
+  return [
+    'Largesse is running.',
+    '',
+    ...places(facts).map(([name, place]) => `  ${name.padEnd(15)} ${place}`),
+    '',
+    ...commands(facts),
+    '',
+    'Watch gifts survive a mail server that is away:',
+    '  npm run mail -- stop             # send gifts now: they are tried again, then dead-lettered',
+    '  npm run reconcile -- --dry-run   # what the reconciler would do with them',
+    '  npm run mail -- start            # redriven at the next reconciliation, within a minute',
+    '',
+    'Different from production, to keep the wait short:',
+    ...DEMO_VALUES.filter(({ variable, value }) => facts.environment[variable] === value).map(
+      ({ variable, value, usual, why }) => `  ${variable}=${value} (usually ${usual}): ${why}`,
+    ),
+    '',
+    'Ctrl-C stops all of it; everything is kept in .largesse/ for the next npm start.',
+  ].join('\n');
+}
+
+function places({ ports, environment, outer }: SystemFacts): [string, string][] {
+  const api = apiUrl(ports);
+  const mail: [string, string][] = isExternal('mail', outer)
+    ? [['Mail', withoutPassword(environment['SMTP_URL'] ?? '')]]
+    : [['Mail catcher', `http://localhost:${ports.mailWeb}   (SMTP on port ${ports.smtp})`]];
+  const database = environment['DATABASE_URL'] ?? '';
+  return [
+    ['API', `${api}/v1`],
+    ['API reference', `${api}/docs`],
+    ['Claim pages', `${environment['PUBLIC_URL'] ?? api}/claim/…   (the link is in each mail)`],
+    ...mail,
+    [
+      'Metrics',
+      `http://localhost:${ports.apiMetrics}/metrics (api), http://localhost:${ports.consumerMetrics}/metrics (consumer)`,
+    ],
+    ['Database', isExternal('postgres', outer) ? withoutPassword(database) : database],
+    ['Queues', `${environment['AWS_ENDPOINT_URL_SQS']} (${environment['AWS_REGION']})`],
+    ['For any role', 'node_modules/.bin/node --env-file=.largesse/environment services/…/main.ts'],
+  ];
+}
+
+function commands({ ports, demo }: SystemFacts): string[] {
+  const api = apiUrl(ports);
+  const auth = `-H 'Authorization: Bearer ${demo.key}'`;
+  const gift = `{"value": {"amount": 2500, "currency": "EUR"}, "recipient": {"type": "email", "email": "ada@example.com"}, "message": "Well done!"}`;
+  const post = (query: string) =>
+    `curl -sS -X POST '${api}/v1/gifts${query}' ${auth} \\\n    -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s%N)" \\\n    -d '${gift}'`;
+  return [
+    'Send a gift of 25 EUR; a mail with a claim link is in the mail catcher a moment later:',
+    `  ${post('')}`,
+    '',
+    'Look at the gifts sent so far, and at the story of one:',
+    `  curl -sS '${api}/v1/gifts' ${auth}`,
+    `  curl -sS '${api}/v1/gifts/gft_…/timeline' ${auth}`,
+    '',
+    'Ask what would happen, without sending:',
+    `  ${post('?dry_run=true')}`,
+  ];
+}
+
+function apiUrl(ports: Ports): string {
+  return `http://localhost:${ports.api}`;
+}
+
+/** A database that is not ours keeps its password off the screen. */
+export function withoutPassword(url: string): string {
+  const parsed = URL.parse(url);
+  if (parsed === null) return url;
+  if (parsed.password !== '') parsed.password = '***';
+  return parsed.href;
+}

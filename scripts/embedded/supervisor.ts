@@ -1,0 +1,236 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { ensureDemo } from './demo.ts';
+import { type Environment, isExternal, roleEnvironment, toEnvFile } from './environment.ts';
+import { ENVIRONMENT_FILE, KEYRING_FILE, readJson, writeJson, writePrivate } from './folder.ts';
+import { Part, type PartCommand, PartFailed } from './part.ts';
+import { choosePorts, type PortName, type Ports, USUAL_PORTS } from './ports.ts';
+import { logPostgres, preparePostgres } from './postgres.ts';
+import { type ProcessRecord, stopLeftovers } from './processes.ts';
+import type { Progress } from './progress.ts';
+import { reconcileEveryMinute } from './reconciling.ts';
+import { describeSystem } from './report.ts';
+import { restartAfterCrash } from './restarts.ts';
+import { OneShots } from './run-once.ts';
+import { apiPart, consumerPart, mailPart, sqsPart } from './servers.ts';
+
+/** Consumers first, so that nothing new is begun; the servers that they all use last. */
+const STOP_ORDER = ['consumer', 'api', 'mail', 'sqs', 'postgres'];
+const PORT_ATTEMPTS = 3;
+
+/** The whole system on one machine, as `npm start` runs it. */
+export class Supervisor {
+  readonly #progress: Progress;
+  readonly #outer: NodeJS.ProcessEnv;
+  readonly #parts = new Map<string, Part>();
+  readonly #oneShots = new OneShots();
+  #ports: Ports = { ...USUAL_PORTS };
+  #databaseUrl = '';
+  #stopReconciling: () => void = () => undefined;
+  #stopping: Promise<void> | undefined;
+  #summary = 'It is still starting.';
+
+  constructor(progress: Progress, outer: NodeJS.ProcessEnv) {
+    this.#progress = progress;
+    this.#outer = outer;
+  }
+
+  get summary(): string {
+    return this.#summary;
+  }
+
+  async start(): Promise<void> {
+    await this.#clearUp();
+    this.#ports = await choosePorts(readJson<Partial<Ports>>('ports.json') ?? {});
+    await Promise.all([this.#startPostgres(), this.#startSqs(), this.#startMail()]);
+    this.#checkpoint();
+    await this.#prepare();
+    await this.#startOnPorts('api', 'API', ['api', 'apiMetrics'], () =>
+      apiPart(this.#ports, this.#environment()),
+    );
+    const demo = await this.#progress.step('demo sender, key and funds', () =>
+      ensureDemo({ apiUrl: this.#apiUrl(), oneShots: this.#oneShots, environment: this.#environment() }),
+    );
+    this.#checkpoint();
+    const consumer = () => consumerPart(this.#ports, this.#environment());
+    await this.#startOnPorts('consumer', 'consumer of gifts', ['consumerMetrics'], consumer);
+    this.#checkpoint();
+    writeJson('ports.json', this.#ports);
+    writePrivate(ENVIRONMENT_FILE, toEnvFile(this.#environment()));
+    this.#stopReconciling = reconcileEveryMinute(this.#oneShots, this.#environment(), this.#progress);
+    this.#summary = describeSystem({
+      ports: this.#ports,
+      environment: this.#environment(),
+      demo,
+      outer: this.#outer,
+    });
+  }
+
+  /** Every part, in order; safe to call more than once and in the middle of a start. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stopAll();
+    return this.#stopping;
+  }
+
+  /** For the impatient: at once and without order. */
+  kill(): void {
+    this.#oneShots.kill();
+    for (const part of this.#parts.values()) part.kill();
+  }
+
+  async stopMail(): Promise<string> {
+    const mail = this.#ownMail();
+    if (!mail.isRunning) return 'The mail server is stopped already. Start it with: npm run mail -- start';
+    await mail.stop();
+    this.#progress.warn('The mail server was stopped on demand.');
+    return (
+      'The mail server is stopped. Gifts sent now are tried again, then dead-lettered (about half a minute).\n' +
+      'Start it again with: npm run mail -- start'
+    );
+  }
+
+  async startMail(): Promise<string> {
+    const mail = this.#ownMail();
+    if (mail.isRunning) return 'The mail server is running already.';
+    await mail.start();
+    this.#remember();
+    this.#progress.say('The mail server is back.');
+    return 'The mail server is back. Dead letters are redriven at the next reconciliation, within a minute.';
+  }
+
+  #ownMail(): Part {
+    const mail = this.#parts.get('mail');
+    if (mail !== undefined) return mail;
+    throw new Error(
+      isExternal('mail', this.#outer)
+        ? 'SMTP_URL names a mail server of your own, which only you can stop and start.'
+        : 'Largesse is still starting.',
+    );
+  }
+
+  async #startPostgres(): Promise<void> {
+    if (isExternal('postgres', this.#outer)) {
+      this.#databaseUrl = this.#outer['DATABASE_URL'] ?? '';
+      return;
+    }
+    await this.#startOnPorts('postgres', 'PostgreSQL', ['postgres'], async () => {
+      const prepared = await preparePostgres(this.#ports.postgres, this.#progress.say);
+      this.#databaseUrl = prepared.url;
+      return prepared.part;
+    });
+  }
+
+  async #startSqs(): Promise<void> {
+    if (isExternal('sqs', this.#outer)) return;
+    await this.#startOnPorts('sqs', 'SQS emulator', ['sqs'], () => sqsPart(this.#ports));
+  }
+
+  async #startMail(): Promise<void> {
+    if (isExternal('mail', this.#outer)) return;
+    await this.#startOnPorts('mail', 'mail catcher', ['smtp', 'mailWeb'], () => mailPart(this.#ports));
+  }
+
+  /** A port that was free a moment ago may be taken when the program opens it (another clone starting): try others. */
+  async #startOnPorts(
+    name: string,
+    title: string,
+    ports: PortName[],
+    make: () => PartCommand | Promise<PartCommand>,
+  ): Promise<void> {
+    await this.#progress.step(title, async () => {
+      for (let attempt = 1; ; attempt += 1) {
+        this.#checkpoint();
+        const part = this.#makePart(name, await make());
+        try {
+          await part.start();
+          return this.#remember();
+        } catch (error) {
+          if (attempt === PORT_ATTEMPTS || !isPortTaken(error)) throw error;
+          const others = await choosePorts({});
+          for (const port of ports) this.#ports[port] = others[port];
+        }
+      }
+    });
+  }
+
+  #makePart(name: string, command: PartCommand): Part {
+    const part = new Part(command, {
+      onLine: (_, line) => (name === 'postgres' ? logPostgres(line) : this.#progress.log(name, line)),
+      onCrash: (crashed, how) => this.#onCrash(crashed, how),
+    });
+    this.#parts.set(name, part);
+    return part;
+  }
+
+  #onCrash(part: Part, how: string): void {
+    if (this.#stopping !== undefined) return;
+    restartAfterCrash({
+      part,
+      how,
+      progress: this.#progress,
+      isStopping: () => this.#stopping !== undefined,
+      onRestarted: () => this.#remember(),
+    });
+  }
+
+  async #prepare(): Promise<void> {
+    const admin = (...args: string[]) =>
+      this.#oneShots.demand(['services/admin/main.ts', ...args], this.#environment());
+    const keyring = this.#environment()['KEYRING_FILE'] ?? '';
+    if (!existsSync(keyring)) await admin('create-keyring', '--file', keyring);
+    await this.#progress.step('migrations and queues', () => admin('migrate'));
+    this.#checkpoint();
+  }
+
+  #environment(): Environment {
+    const backing = {
+      databaseUrl: this.#databaseUrl,
+      queueEndpoint: this.#outer['AWS_ENDPOINT_URL_SQS']?.trim() || `http://127.0.0.1:${this.#ports.sqs}`,
+      smtpUrl: this.#outer['SMTP_URL']?.trim() || `smtp://127.0.0.1:${this.#ports.smtp}`,
+    };
+    const keyringFile = resolve(KEYRING_FILE);
+    return roleEnvironment({ backing, apiUrl: this.#apiUrl(), keyringFile }, this.#outer);
+  }
+
+  #apiUrl(): string {
+    return `http://localhost:${this.#ports.api}`;
+  }
+
+  async #clearUp(): Promise<void> {
+    const left = await stopLeftovers(readJson<ProcessRecord[]>('processes.json') ?? []);
+    if (left.length === 0) return;
+    const names = left.map(({ name }) => name).join(', ');
+    this.#progress.say(`The last run was killed and left ${names} behind: stopped now.`);
+  }
+
+  #remember(): void {
+    writeJson(
+      'processes.json',
+      [...this.#parts.values()].flatMap((part) => part.record() ?? []),
+    );
+  }
+
+  #checkpoint(): void {
+    if (this.#stopping !== undefined) throw new StoppedWhileStarting('stopped while starting');
+  }
+
+  async #stopAll(): Promise<void> {
+    this.#stopReconciling();
+    await this.#oneShots.stop();
+    for (const name of STOP_ORDER) {
+      const part = this.#parts.get(name);
+      if (part?.isRunning) await this.#progress.step(`stopping ${name}`, () => part.stop());
+    }
+    writeJson('processes.json', []);
+  }
+}
+
+/** Not a failure: somebody pressed Ctrl-C before everything was up. */
+export class StoppedWhileStarting extends Error {}
+
+function isPortTaken(error: unknown): boolean {
+  return (
+    error instanceof PartFailed &&
+    error.lastLines.some((line) => /EADDRINUSE|address already in use/i.test(line))
+  );
+}

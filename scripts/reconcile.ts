@@ -1,0 +1,4 @@
+/** `npm run reconcile -- [--dry-run]`: runs the reconciler once against the running system. */
+import { runRole } from './embedded/run-role.ts';
+
+process.exitCode = await runRole(['services/reconciler/main.ts', ...process.argv.slice(2)]);
