@@ -1,0 +1,70 @@
+import type { Transaction } from 'kysely';
+import type { Database } from '../../services/database/schema.ts';
+import { claimGifts } from '../../services/domain/deliveries/claim-gifts.ts';
+import { settleDeliveries } from '../../services/domain/deliveries/settle-deliveries.ts';
+import { acceptGifts } from '../../services/domain/gifts/accept-gifts.ts';
+import { cancelGifts, expireGifts } from '../../services/domain/gifts/end-gifts.ts';
+import { prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
+import { queueScheduledGifts, requeueStranded } from '../../services/domain/gifts/queue-gifts.ts';
+import { remindGifts } from '../../services/domain/gifts/remind-gifts.ts';
+import { fromUuid, type GiftId } from '../../services/domain/ids.ts';
+import { draftGift, type FundedSender, keyring, outbox } from '../support/gifts.ts';
+
+type Statement = (trx: Transaction<Database>) => Promise<unknown>;
+
+/** What the product runs all day, each as the product runs it. */
+export function hotStatements(sender: FundedSender): [string, Statement][] {
+  const actor = { kind: 'reconciler', id: null, requestId: null } as const;
+  const claim = async (trx: Transaction<Database>) => {
+    const requests = (await queued(trx, 10)).map((giftId) => ({ giftId, messageId: 'm', receiveCount: 1 }));
+    return await claimGifts(trx, { keyring, leaseSeconds: 60 }, requests);
+  };
+  return [
+    ['accept one gift', (trx) => acceptGifts(trx, { outbox }, [prepare(sender)])],
+    [
+      'accept 100 gifts',
+      (trx) =>
+        acceptGifts(
+          trx,
+          { outbox },
+          Array.from({ length: 100 }, () => prepare(sender)),
+        ),
+    ],
+    ['claim 10 gifts', claim],
+    [
+      'claim and settle 10 gifts',
+      async (trx) => {
+        const works = (await claim(trx)).flatMap((result) =>
+          result.kind === 'claimed' ? [result.work] : [],
+        );
+        await settleDeliveries(
+          trx,
+          works.map(({ deliveryId, attempt }) => ({ deliveryId, attempt, outcome: 'sent' })),
+        );
+      },
+    ],
+    ['cancel a gift', async (trx) => cancelGifts(trx, await queued(trx, 1), actor)],
+    ['queue scheduled gifts', (trx) => queueScheduledGifts(trx, { outbox }, 100)],
+    ['remind gifts', (trx) => remindGifts(trx, { outbox }, { remindBeforeSeconds: 86_400, limit: 100 })],
+    ['expire gifts', (trx) => expireGifts(trx, 100)],
+    [
+      'find stranded gifts',
+      (trx) =>
+        requeueStranded(trx, { outbox }, { stuckSeconds: 900, deadLetterRetentionSeconds: 1_209_600 }, 100),
+    ],
+  ];
+}
+
+function prepare(sender: FundedSender) {
+  return prepareGift({ keyring }, draftGift(sender), new Date());
+}
+
+async function queued(trx: Transaction<Database>, count: number): Promise<GiftId[]> {
+  const rows = await trx
+    .selectFrom('gifts')
+    .select('id')
+    .where('state', '=', 'queued')
+    .limit(count)
+    .execute();
+  return rows.map((row) => fromUuid('gft', row.id));
+}
