@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { delimiter, resolve } from 'node:path';
-import { claimSocket, connectTo } from './claim.mjs.mts';
+import { claimSocket, connectTo } from './claim.mjs';
 import { isInstalled, NODE_BINARY, writeStamp } from './installed.mjs';
 import { showProgress } from './progress.mjs';
 
