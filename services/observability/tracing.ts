@@ -14,6 +14,9 @@ import { scrubText } from './scrub.ts';
 import { formatTraceparent, parseTraceparent } from './trace-headers.ts';
 import type { SdkOptions, StopTracing } from './tracing-sdk.ts';
 
+/** What `inSpan` hands to its function: attributes and a better name can be added while it runs. */
+export type { Span } from '@opentelemetry/api';
+
 export interface TracingOptions extends Omit<SdkOptions, 'endpoint'> {
   /** The base URL of an OTLP/HTTP collector (`/v1/traces` is added); unset, nothing is traced. */
   readonly endpoint?: string | undefined;
