@@ -248,6 +248,9 @@ describe('redrive', () => {
     ]);
     expect((await alive()).ready).toHaveLength(10);
     expect((await dead()).inflight).toHaveLength(1);
+    behind.proxy.heal();
+    await run.close();
+    expect((await dead()).ready).toHaveLength(1);
   });
 
   test('P8: deletes that fail inside an HTTP 200 are repeated entry by entry', async () => {
@@ -263,6 +266,20 @@ describe('redrive', () => {
     const sizes = behind.proxy.bodies('DeleteMessageBatch').map(({ Entries }) => (Entries as []).length);
     expect(sizes).toEqual([10, 3]);
     expect((await dead()).inflight).toEqual([]);
+  });
+
+  test('P8: releases that fail inside an HTTP 200 are repeated entry by entry', async () => {
+    const bodies = await bury(10);
+    const run = open();
+    const messages = await scanAll(run);
+    behind.proxy.inject({
+      operation: 'ChangeMessageVisibilityBatch',
+      times: 1,
+      fault: failEntries((_entry, index) => index < 4),
+    });
+    await run.release(messages);
+    expect(bodiesOf((await dead()).ready)).toEqual(bodies);
+    expect(behind.proxy.requests('ChangeMessageVisibilityBatch')).toBe(2);
   });
 
   test('P37: attributes, group and trace context survive; the marks of the death do not', async () => {
