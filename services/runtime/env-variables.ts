@@ -30,6 +30,9 @@ export const sqsEnv = {
     .enum(['verify', 'create'])
     .default('verify')
     .describe('verify: the queues must exist and fit (default); create: missing queues are made.'),
+  VISIBILITY_TIMEOUT_SECONDS: wholeNumber(1, 43_200)
+    .default(60)
+    .describe('Set for how long SQS hides a received message at a time (default 60); all roles must agree.'),
 };
 
 export const keyringEnv = {
@@ -98,6 +101,25 @@ export const processingEnv = {
     .describe('Set how many messages one process handles at a time (default 50).'),
 };
 
+/** HANDLER_TIMEOUT_SECONDS < LEASE_SECONDS <= VISIBILITY_TIMEOUT_SECONDS: see services/consumer/config.ts. */
+export const deliveryEnv = {
+  HANDLER_TIMEOUT_SECONDS: wholeNumber(1, 3_600)
+    .default(45)
+    .describe('Set how long one attempt to deliver may take (default 45).'),
+  LEASE_SECONDS: wholeNumber(1, 43_200)
+    .default(60)
+    .describe('Set how long a gift belongs to the process that claimed it (default 60).'),
+  RETRY_BASE_MS: wholeNumber(1, 3_600_000)
+    .default(2_000)
+    .describe('Set the base of the pause between attempts, doubled with each (default 2000).'),
+  RETRY_CAP_MS: wholeNumber(1, 39_600_000)
+    .default(900_000)
+    .describe('Set the longest pause between attempts (default 900000, 15 minutes).'),
+  SMTP_MAX_CONNECTIONS: wholeNumber(1, 1_000)
+    .default(10)
+    .describe('Set the most connections that one process opens to the mail server (default 10).'),
+};
+
 export const shutdownEnv = {
   SHUTDOWN_GRACE_SECONDS: wholeNumber(1, 3_600)
     .default(25)
@@ -124,11 +146,9 @@ export const tracingEnv = {
 
 function url(protocols: readonly string[]) {
   const shown = protocols.map((protocol) => `${protocol}//`).join(' or ');
-  return z
-    .string()
-    .refine((value) => protocols.includes(URL.parse(value)?.protocol ?? ''), {
-      error: `is not a ${shown} URL`,
-    });
+  return z.string().refine((value) => protocols.includes(URL.parse(value)?.protocol ?? ''), {
+    error: `is not a ${shown} URL`,
+  });
 }
 
 function port(standard: number) {

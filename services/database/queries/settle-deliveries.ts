@@ -5,7 +5,8 @@ export type SettlementInput = {
   delivery_id: string;
   /** the attempt that is being settled; a later one has taken over when it differs from the row's */
   attempt: number;
-  outcome: 'sent' | 'retry' | 'dead_letter';
+  /** `interrupted`: given back before anything was tried; it does not count towards the retry limit */
+  outcome: 'sent' | 'retry' | 'dead_letter' | 'interrupted';
   class: FailureClass | null;
   code: string | null;
   reason: string | null;
@@ -40,7 +41,8 @@ export async function settleClaimedDeliveries(
       update deliveries d set
         state = case when input.outcome = 'sent' then 'sent' when input.final then 'failed' else 'deferred' end,
         lease_until = null, state_changed_at = clock_timestamp(),
-        dead_lettered_at = case when input.outcome = 'dead_letter' then clock_timestamp() end
+        dead_lettered_at = case when input.outcome = 'dead_letter' then clock_timestamp() end,
+        attempts_forgiven = d.attempts_forgiven + case when input.outcome = 'interrupted' then 1 else 0 end
       from input, locked
       where d.id = input.delivery_id and d.gift_id = locked.id and d.attempts = input.attempt and d.state = 'sending'
       returning d.id as delivery_id, d.gift_id, d.purpose, d.channel, locked.state as gift_state,
@@ -75,7 +77,8 @@ export async function settleClaimedDeliveries(
     ), new_audit_records as (
       insert into audit_records (id, action, actor_kind, subject_kind, subject_id, request_id, data, created_at)
       select (audit_ids ->> 0)::uuid,
-        case outcome when 'sent' then 'delivery.sent' when 'retry' then 'delivery.deferred' else 'delivery.dead_lettered' end,
+        case outcome when 'sent' then 'delivery.sent' when 'dead_letter' then 'delivery.dead_lettered'
+          else 'delivery.deferred' end,
         'consumer', 'gift', gift_id, request_id,
         jsonb_strip_nulls(jsonb_build_object('purpose', purpose, 'channel', channel, 'attempt', attempt, 'class', class,
           'code', code, 'next_attempt_at', next_attempt_at)), clock_timestamp()

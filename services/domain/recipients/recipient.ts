@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { domainToASCII } from 'node:url';
 import { getAddress } from 'viem/utils';
 import type { RecipientsTable } from '../../database/schema.ts';
+import { PermanentFailure } from '../failure-classes.ts';
 import { type Keyring, seal, unseal } from './keyring.ts';
 
 /** Who gets a gift, and what the sender tells them: everything here is personal data and is kept sealed. */
@@ -30,12 +31,12 @@ export function sealRecipient(keyring: Keyring, uuid: string, recipient: Recipie
   };
 }
 
-/** @throws Error when the recipient was erased or the keyring lacks the key that wrapped its data key */
+/** @throws PermanentFailure when the recipient was erased, Error when the keyring lacks the key that wrapped its data key */
 export function openRecipient(
   keyring: Keyring,
   row: Omit<SealedRecipient, 'blind_index' | 'masked'>,
 ): Recipient {
-  if (!row.wrapped_key) throw new Error(`recipient ${row.id} was erased`);
+  if (!row.wrapped_key) throw new PermanentFailure('recipient_erased', 'the recipient was erased');
   const dataKey = unseal(wrappingKey(keyring, row.keyring_key_id), row.wrapped_key, row.id);
   return JSON.parse(unseal(dataKey, row.sealed, row.id).toString()) as Recipient;
 }
