@@ -1,3 +1,4 @@
+import { mkdirSync, rmSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -246,15 +247,25 @@ describe('the log file', () => {
   });
 
   test('a disk that takes no more costs the file its lines, and nothing else', async () => {
-    // Every write to /dev/full fails with ENOSPC, as on a full disk.
-    const { log, records } = capture({ file: { path: '/dev/full', maxBytes: 2_000_000_000, maxFiles: 1 } });
-    for (let line = 0; line < 3_000; line += 1) {
-      log.info(`line ${line}`);
-      if (line % 100 === 0) await nextTurn();
+    const folder = await mkdtemp(join(tmpdir(), 'largesse-log-'));
+    try {
+      const path = join(folder, 'api.log');
+      const { log, records } = capture({ file: { path, maxBytes: 2_000_000_000, maxFiles: 1 } });
+      // Before winston opens it: from then on every write fails, and winston says nothing about it.
+      rmSync(path);
+      mkdirSync(path);
+      for (let line = 0; line < 3_000; line += 1) {
+        log.info(`line ${line}`);
+        if (line % 100 === 0) await nextTurn();
+      }
+      await log.close();
+      const messages = records().map(({ msg }) => msg);
+      expect(messages.filter((msg) => msg === 'the log file takes no more: lines are dropped')).toHaveLength(
+        1,
+      );
+      expect(messages.filter((msg) => String(msg).startsWith('line '))).toHaveLength(3_000);
+    } finally {
+      await rm(folder, { recursive: true });
     }
-    await log.close();
-    const messages = records().map(({ msg }) => msg);
-    expect(messages.filter((msg) => msg === 'the log file takes no more: lines are dropped')).toHaveLength(1);
-    expect(messages.filter((msg) => String(msg).startsWith('line '))).toHaveLength(3_000);
   });
 });
