@@ -6,6 +6,7 @@ import {
   SetQueueAttributesCommand,
 } from '@aws-sdk/client-sqs';
 import { loopPauseMs } from './backoff.ts';
+import { pause } from './pause.ts';
 import {
   attributesToSet,
   type FoundQueue,
@@ -168,16 +169,4 @@ async function setAttributes(
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && /QueueDoesNotExist|NonExistentQueue/.test(error.name);
-}
-
-function pause(pauseMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, pauseMs);
-    signal.addEventListener('abort', wake);
-  });
 }
