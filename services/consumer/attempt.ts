@@ -1,0 +1,101 @@
+import type { DeliveryWork } from '../domain/deliveries/delivery-work.ts';
+import { classifyFailure, TransientFailure } from '../domain/failure-classes.ts';
+import { claimToken, claimUrl } from '../domain/gifts/claim-token.ts';
+import { giftMail } from '../domain/notifications/gift-mails.ts';
+import type { Keyring } from '../domain/recipients/keyring.ts';
+import type { Recipient } from '../domain/recipients/recipient.ts';
+import { inSpan, recordError } from '../observability/tracing.ts';
+import { type Mailer, messageIdOf, type OutgoingMail, type SendResult } from './mailer.ts';
+import type { AttemptResult } from './verdict.ts';
+
+export type AttemptDeps = {
+  keyring: Keyring;
+  mailer: Mailer;
+  publicUrl: string;
+  mailFrom: string;
+  mailTimeoutMs: number;
+  /** aborted when the process is asked to stop */
+  stopping: AbortSignal;
+  /** told of every mail, once */
+  onMail: (outcome: 'sent' | 'failed' | 'not_begun') => void;
+};
+
+/**
+ * One attempt at one claimed delivery; never rejects. Nothing of the database is held: the claim is committed, and the
+ * outcome is recorded afterwards. A wallet gift needs no mail: it is delivered by its claim being open.
+ */
+export async function attemptDelivery(
+  deps: AttemptDeps,
+  work: DeliveryWork,
+  signal: AbortSignal,
+): Promise<AttemptResult> {
+  try {
+    const recipient = work.openRecipient();
+    if (recipient.kind === 'wallet') return { kind: 'sent' };
+    return toAttempt(deps, await sendMail(deps, work, composeMail(deps, work, recipient), signal));
+  } catch (error) {
+    // Opening or composing failed, so nothing has left.
+    return { kind: 'failed', failure: classifyFailure(error), inDoubt: false };
+  }
+}
+
+function composeMail(
+  deps: AttemptDeps,
+  work: DeliveryWork,
+  recipient: Extract<Recipient, { kind: 'email' }>,
+): OutgoingMail {
+  const token = claimToken(deps.keyring, work.giftId, work.claimVersion);
+  return {
+    to: recipient.email,
+    messageId: messageIdOf(work.deliveryId, deps.mailFrom),
+    ...giftMail(work.purpose, {
+      senderName: recipient.senderName ?? work.senderName,
+      value: work.value,
+      message: recipient.message,
+      claimUrl: claimUrl(deps.publicUrl, token),
+      expiresAt: work.expiresAt,
+    }),
+  };
+}
+
+async function sendMail(
+  deps: AttemptDeps,
+  work: DeliveryWork,
+  mail: OutgoingMail,
+  signal: AbortSignal,
+): Promise<SendResult> {
+  const bounded = AbortSignal.any([signal, AbortSignal.timeout(deps.mailTimeoutMs)]);
+  const attributes = {
+    'network.protocol.name': 'smtp',
+    'largesse.gift.id': work.giftId,
+    'largesse.delivery.id': work.deliveryId,
+    'largesse.delivery.purpose': work.purpose,
+    'largesse.delivery.attempt': work.attempt,
+  };
+  return await inSpan('send mail', { kind: 'client', attributes }, async (span) => {
+    const result = await deps.mailer.send(mail, bounded);
+    // The class only: the server's words quote the address.
+    if (!result.ok) recordError(span, new Error(classifyFailure(result.error).code));
+    return result;
+  });
+}
+
+function toAttempt(deps: AttemptDeps, result: SendResult): AttemptResult {
+  deps.onMail(result.ok ? 'sent' : result.begun ? 'failed' : 'not_begun');
+  if (result.ok) return { kind: 'sent' };
+  if (result.begun) {
+    return { kind: 'failed', failure: classifyFailure(result.error), inDoubt: result.inDoubt };
+  }
+  if (deps.stopping.aborted) return { kind: 'interrupted' };
+  return { kind: 'failed', failure: classifyUnbegun(result.error), inDoubt: false };
+}
+
+/** A mail that was stopped while it waited for a free connection says something about the server's speed, not about the mail. */
+function classifyUnbegun(error: unknown) {
+  const aborted = error instanceof Error && error.name === 'AbortError';
+  return classifyFailure(
+    aborted
+      ? new TransientFailure('mail_busy', 'every connection to the mail server was busy', { cause: error })
+      : error,
+  );
+}

@@ -1,0 +1,77 @@
+import type { ClaimResult, DeliveryWork, Unclaimed } from '../domain/deliveries/delivery-work.ts';
+import { classifyFailure } from '../domain/failure-classes.ts';
+import { type AttemptDeps, attemptDelivery } from './attempt.ts';
+import type { Handled } from './handled.ts';
+import type { Settle } from './settle.ts';
+import { decide, type RetryPolicy } from './verdict.ts';
+
+export type DeliverDeps = AttemptDeps & {
+  settle: Settle;
+  retry: RetryPolicy;
+  leaseSeconds: number;
+  clock: () => Date;
+};
+
+/** What follows a claim: attempt, verdict, outcome in the database, and only then an answer to the queue. */
+export async function deliverClaimed(
+  deps: DeliverDeps,
+  claim: ClaimResult,
+  options: { signal: AbortSignal; missingCode: string },
+): Promise<Handled> {
+  if (claim.kind !== 'claimed') return answerUnclaimed(deps, claim, options.missingCode);
+  const { work } = claim;
+  const leaseEndsAt = deps.clock().getTime() + deps.leaseSeconds * 1_000;
+  const attempt = await attemptDelivery(deps, work, options.signal);
+  const verdict = decide(work, attempt, deps.retry, deps.clock());
+  const recorded = await deps.settle(verdict.settlement, options.signal);
+  const facts = { ...factsOf(work), ...failureFacts(attempt) };
+  switch (recorded.kind) {
+    case 'recorded':
+      return { ...facts, result: verdict.result, outcome: verdict.outcome };
+    case 'overtaken':
+      // The worker that took over answers for the gift; should it die, this message is what brings the gift back.
+      return { ...facts, result: 'overtaken', outcome: retryAt(deps, leaseEndsAt, 'overtaken') };
+    case 'failed': {
+      const { class: failureClass, code } = classifyFailure(recorded.error);
+      const outcome = retryAt(deps, leaseEndsAt, 'not_settled');
+      return { ...facts, result: 'unsettled', class: failureClass, code, error: recorded.error, outcome };
+    }
+  }
+}
+
+function answerUnclaimed(deps: DeliverDeps, claim: Unclaimed, missingCode: string): Handled {
+  switch (claim.kind) {
+    case 'settled':
+      return { result: 'repeat', outcome: { kind: 'done' } };
+    case 'not_due':
+      return { result: 'not_due', outcome: { kind: 'done' } };
+    case 'leased':
+      return { result: 'leased', outcome: retryAt(deps, claim.until.getTime(), 'leased') };
+    case 'missing':
+      return {
+        result: 'missing',
+        class: 'permanent',
+        code: missingCode,
+        outcome: { kind: 'dead-letter', class: 'permanent', reason: missingCode },
+      };
+  }
+}
+
+/** When the lease is over, and up to two seconds later: what waited together must not come back together. */
+function retryAt(deps: DeliverDeps, atMs: number, reason: string): Handled['outcome'] {
+  const waitMs = Math.max(0, atMs - deps.clock().getTime()) + deps.retry.random() * 2_000;
+  return { kind: 'retry', delaySeconds: Math.max(1, Math.ceil(waitMs / 1_000)), reason };
+}
+
+function factsOf(work: DeliveryWork) {
+  return {
+    gift_id: work.giftId,
+    delivery_id: work.deliveryId,
+    purpose: work.purpose,
+    attempt: work.attemptsCounted,
+  };
+}
+
+function failureFacts(attempt: Awaited<ReturnType<typeof attemptDelivery>>): Pick<Handled, 'class' | 'code'> {
+  return attempt.kind === 'failed' ? { class: attempt.failure.class, code: attempt.failure.code } : {};
+}

@@ -1,0 +1,92 @@
+import { classifyFailure } from '../domain/failure-classes.ts';
+import { type Message, parseMessage } from '../domain/messages.ts';
+import { extendContext, withContext } from '../observability/context.ts';
+import { fullJitterMs } from '../queue/backoff.ts';
+import { decodeEnvelope, type Envelope } from '../queue/envelope.ts';
+import type { Handler, HandlerContext, QueueMessage } from '../queue/message.ts';
+import type { Claims } from './claims.ts';
+import type { DeliverDeps } from './deliver.ts';
+import type { Handled } from './handled.ts';
+import { deliverGift } from './handlers/deliver-gift.ts';
+import { sendDelivery } from './handlers/send-delivery.ts';
+
+export type HandleDeps = DeliverDeps & {
+  claims: Claims;
+  /** told of every message once, with all that is known about it */
+  report: (message: QueueMessage, handled: Handled, durationMs: number) => void;
+};
+
+/** The handler of the gifts queue: decode, do what the message asks for, report. */
+export function createHandler(deps: HandleDeps): Handler {
+  return (message, context) =>
+    withContext({ message_id: message.messageId, receive_count: message.receiveCount }, async () => {
+      const startedAt = performance.now();
+      const handled = await handle(deps, message, context);
+      deps.report(message, handled, performance.now() - startedAt);
+      return handled.outcome;
+    });
+}
+
+/** Synchronous up to the claim, so that the messages of one receive meet in one batch. */
+function handle(deps: HandleDeps, received: QueueMessage, context: HandlerContext): Promise<Handled> {
+  const decoded = decode(received.body);
+  if (decoded.kind === 'poison') return Promise.resolve(decoded.handled);
+  return dispatch(deps, decoded.message, received, context).catch((error: unknown) =>
+    leaveInQueue(deps, received, error),
+  );
+}
+
+async function dispatch(
+  deps: HandleDeps,
+  message: Message,
+  received: QueueMessage,
+  context: HandlerContext,
+): Promise<Handled> {
+  // A shutdown came between receive and handler: untouched, it costs no attempt.
+  if (context.signal.aborted) {
+    return { result: 'interrupted', outcome: { kind: 'retry', delaySeconds: 0, reason: 'shutdown' } };
+  }
+  switch (message.type) {
+    case 'gift.deliver':
+      return await deliverGift(deps, message, received, context);
+    case 'delivery.send':
+      return await sendDelivery(deps, message, received, context);
+  }
+}
+
+type Decoded = { kind: 'message'; message: Message } | { kind: 'poison'; handled: Handled };
+
+function decode(body: string): Decoded {
+  let envelope: Envelope;
+  try {
+    envelope = decodeEnvelope(body);
+  } catch {
+    return poison('envelope_unreadable');
+  }
+  if (envelope.request_id !== undefined) extendContext({ request_id: envelope.request_id });
+  try {
+    return { kind: 'message', message: parseMessage(envelope) };
+  } catch {
+    return poison('message_unknown');
+  }
+}
+
+/** Why in detail is for whoever looks at the body in the dead-letter queue: quoted here, it could put anything into the log. */
+function poison(code: string): Decoded {
+  const outcome = { kind: 'dead-letter', class: 'poison', reason: code } as const;
+  return { kind: 'poison', handled: { result: 'poison', class: 'poison', code, outcome } };
+}
+
+/** Nothing was claimed, so there is no attempt to count: SQS's own counter spaces the retries of a database that is away. */
+function leaveInQueue(deps: HandleDeps, received: QueueMessage, error: unknown): Handled {
+  const { class: failureClass, code } = classifyFailure(error);
+  const { baseMs, capMs, random } = deps.retry;
+  const delayMs = fullJitterMs({ attempt: received.receiveCount, baseMs, capMs, random });
+  return {
+    result: 'unclaimed',
+    class: failureClass,
+    code,
+    error,
+    outcome: { kind: 'retry', delaySeconds: Math.max(1, Math.ceil(delayMs / 1_000)), reason: code },
+  };
+}

@@ -1,0 +1,32 @@
+import type { FailureClass } from '../database/schema.ts';
+import type { Outcome } from '../queue/message.ts';
+import type { Verdict } from './verdict.ts';
+
+/** What became of one message: what the queue is told, and what the log line and the metrics say. Ids and codes only. */
+export type Handled = {
+  outcome: Outcome;
+  result: HandledResult;
+  gift_id?: string;
+  delivery_id?: string;
+  purpose?: string;
+  attempt?: number;
+  class?: FailureClass;
+  code?: string;
+  /** logged with its causes; never an error of a mail server, whose words quote the recipient */
+  error?: unknown;
+};
+
+export type HandledResult =
+  | Verdict['result']
+  /** nothing to do: a repeat of what is settled */
+  | 'repeat'
+  | 'leased'
+  | 'not_due'
+  | 'missing'
+  | 'poison'
+  /** another worker took over meanwhile */
+  | 'overtaken'
+  /** the outcome could not be recorded; the message stays */
+  | 'unsettled'
+  /** the message could not even be claimed; the message stays */
+  | 'unclaimed';

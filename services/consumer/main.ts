@@ -1,0 +1,165 @@
+import { readFile } from 'node:fs/promises';
+import { createDatabase, type DatabaseClient } from '../database/client.ts';
+import { pingDatabase } from '../database/ping.ts';
+import { parseKeyring } from '../domain/recipients/keyring.ts';
+import { createLogger, type Logger } from '../observability/logger.ts';
+import { createMetrics, type Metrics } from '../observability/metrics.ts';
+import { startTracing } from '../observability/tracing.ts';
+import { type QueueInfo, waitForQueue } from '../queue/provision.ts';
+import { maxReceiveCountFor } from '../queue/queue-settings.ts';
+import { createQueueClients, type QueueClients } from '../queue/sqs.ts';
+import { startAdminServer } from '../runtime/admin-server.ts';
+import { systemClock, systemRandom } from '../runtime/clock.ts';
+import type { Lifecycle } from '../runtime/lifecycle.ts';
+import { runMain } from '../runtime/run-main.ts';
+import { type ConsumerConfig, readConfig } from './config.ts';
+import { buildGiftsConsumer, type GiftsConsumer } from './gifts-consumer.ts';
+import { waitForSchema } from './wait-for-schema.ts';
+
+const usage = 'usage: node services/consumer/main.ts gifts\n';
+
+await runMain('consumer', async (lifecycle) => {
+  if (process.argv[2] !== 'gifts' || process.argv.length > 3) {
+    process.stderr.write(usage);
+    return 2;
+  }
+  await serve(lifecycle, readConfig(process.env));
+  return undefined;
+});
+
+type Parts = {
+  config: ConsumerConfig;
+  log: Logger;
+  metrics: Metrics;
+  database: DatabaseClient;
+  clients: QueueClients;
+};
+
+/** Started in the order in which things need each other; stopped in reverse. */
+async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void> {
+  const log = openLog(lifecycle, config);
+  const stopTracing = await startTracing({
+    serviceName: config.OTEL_SERVICE_NAME ?? 'largesse-consumer',
+    endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+    onError: (error) => log.warn('spans could not be exported', { event: 'export_failed', error }),
+  });
+  lifecycle.onShutdown('tracing', stopTracing);
+  const keyring = parseKeyring(await readFile(config.KEYRING_FILE, 'utf8'));
+  const metrics = createMetrics(undefined, { service: 'consumer' });
+  const parts = { config, log, metrics, ...openConnections(lifecycle, config, { log, metrics }) };
+  let consumer: GiftsConsumer | undefined;
+  await startAdmin(lifecycle, parts, () => consumer);
+  await waitForSchema(parts.database.db, { log, signal: lifecycle.signal, random: systemRandom });
+  const queue = await findQueue(lifecycle, parts);
+  consumer = buildGiftsConsumer({
+    ...parts,
+    queue,
+    keyring,
+    stopping: lifecycle.signal,
+    clock: systemClock,
+    random: systemRandom,
+  });
+  lifecycle.onShutdown('consumer', consumer.stop);
+  consumer.start();
+  log.info('consuming', {
+    event: 'consumer_started',
+    queue: queue.name,
+    max_in_flight: config.MAX_IN_FLIGHT,
+  });
+}
+
+function openLog(lifecycle: Lifecycle, config: ConsumerConfig): Logger {
+  const { LOG_FILE: path, LOG_FILE_MAX_BYTES: maxBytes, LOG_FILE_MAX_COUNT: maxFiles } = config;
+  const log = createLogger({
+    service: 'consumer',
+    level: config.LOG_LEVEL,
+    format: config.LOG_FORMAT,
+    ...(path === undefined ? {} : { file: { path, maxBytes, maxFiles } }),
+  });
+  lifecycle.configure({ log, graceSeconds: config.SHUTDOWN_GRACE_SECONDS });
+  lifecycle.onShutdown('log', () => log.close());
+  return log;
+}
+
+function openConnections(
+  lifecycle: Lifecycle,
+  config: ConsumerConfig,
+  { log, metrics }: Pick<Parts, 'log' | 'metrics'>,
+): Pick<Parts, 'database' | 'clients'> {
+  const database = createDatabase({
+    connectionString: config.DATABASE_URL,
+    poolMax: config.DATABASE_POOL_MAX,
+    applicationName: 'largesse-consumer',
+    onConnectionLost: (error) =>
+      log.warn('a database connection was lost', { event: 'connection_lost', error }),
+  });
+  lifecycle.onShutdown('database', () => database.db.destroy());
+  const clients = createQueueClients({
+    region: config.AWS_REGION,
+    ...(config.AWS_ENDPOINT_URL_SQS === undefined ? {} : { endpoint: config.AWS_ENDPOINT_URL_SQS }),
+    onRequest: (operation, { ok }) => metrics.sqsRequests.inc({ operation, outcome: ok ? 'ok' : 'error' }),
+  });
+  lifecycle.onShutdown('queue clients', clients.destroy);
+  return { database, clients };
+}
+
+async function startAdmin(
+  lifecycle: Lifecycle,
+  { config, log, metrics, database }: Parts,
+  consumer: () => GiftsConsumer | undefined,
+): Promise<void> {
+  metrics.onScrape(() => {
+    metrics.messagesInFlight.set({ queue: config.GIFTS_QUEUE_NAME }, consumer()?.inFlight() ?? 0);
+    for (const [state, count] of Object.entries({
+      total: database.pool.totalCount,
+      idle: database.pool.idleCount,
+      waiting: database.pool.waitingCount,
+    })) {
+      metrics.poolConnections.set({ pool: 'main', state }, count);
+    }
+  });
+  const admin = await startAdminServer(
+    {
+      metrics: metrics.render,
+      // Before the queue is found there is nothing that a restart could cure.
+      liveness: { queue: () => consumer()?.health() ?? { ok: true } },
+      readiness: {
+        database: () => pingDatabase(database.db),
+        queue: () => {
+          if (!consumer()?.health().reachable) throw new NotReachedError();
+        },
+      },
+      stopping: lifecycle.signal,
+    },
+    { port: config.METRICS_PORT, host: config.HOST },
+  );
+  lifecycle.onShutdown('admin server', admin.close);
+  log.info('listening', { event: 'admin_listening', port: admin.port });
+}
+
+class NotReachedError extends Error {
+  readonly code = 'queue_not_reached';
+}
+
+function findQueue(lifecycle: Lifecycle, { clients, config, log }: Parts): Promise<QueueInfo> {
+  return waitForQueue(
+    clients,
+    {
+      name: config.GIFTS_QUEUE_NAME,
+      deadLetterName: `${config.GIFTS_QUEUE_NAME}-dlq`,
+      visibilityTimeoutSeconds: config.VISIBILITY_TIMEOUT_SECONDS,
+      maxReceiveCount: maxReceiveCountFor(config.MAX_RETRY_COUNT),
+      mode: config.QUEUE_PROVISIONING,
+    },
+    {
+      signal: lifecycle.signal,
+      random: systemRandom,
+      onProblem: (error, nextTryMs) =>
+        log.error('the queue is not usable; trying again', {
+          event: 'queue_not_ready',
+          error,
+          next_try_ms: nextTryMs,
+        }),
+    },
+  );
+}

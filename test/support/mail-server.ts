@@ -1,0 +1,135 @@
+import type { AddressInfo, Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+import { SMTPServer } from 'smtp-server';
+import { type ReceivedMail, readMail } from './mail-text.ts';
+
+/**
+ * What the server does with a mail. `greeting` comes before anything is known of the mail, `recipient` at RCPT TO, `content`
+ * after the final dot: there a mail that is `kept` was accepted, whatever the client hears.
+ */
+export type MailBehaviour =
+  | { kind: 'accept' }
+  | { kind: 'reply'; at: 'recipient' | 'content'; code: number }
+  | { kind: 'hang' | 'drop'; at: 'greeting' | 'recipient' }
+  | { kind: 'hang' | 'drop'; at: 'content'; kept: boolean };
+
+export interface MailServer {
+  url: string;
+  /** Every mail that was accepted, oldest first, over all restarts. */
+  mails(): ReceivedMail[];
+  /** Connections that were opened, over all restarts. */
+  connections(): number;
+  /** How many mails got as far as RCPT TO or the greeting and are being held there. */
+  held(): number;
+  /** From now on; the function is asked for each connection (`to` empty) and for each recipient. */
+  behave(choose: MailBehaviour | ((to: string) => MailBehaviour)): void;
+  /** Cuts every connection; connecting is refused until `start()`. */
+  stop(): Promise<void>;
+  /** Listens on the same port again. */
+  start(): Promise<void>;
+}
+
+/** A real SMTP server on a free port of 127.0.0.1. `stop()` it at the end. */
+export async function startMailServer(): Promise<MailServer> {
+  const mails: ReceivedMail[] = [];
+  const sockets = new Set<Socket>();
+  let choose: (to: string) => MailBehaviour = () => ({ kind: 'accept' });
+  let connections = 0;
+  let held = 0;
+  let port = 0;
+  let server: SMTPServer | undefined;
+
+  const misbehave = (at: 'greeting' | 'recipient', to: string, socketOf: () => Socket | undefined) => {
+    const behaviour = choose(to);
+    if (behaviour.kind === 'accept' || behaviour.at !== at) return undefined;
+    return perform(behaviour, socketOf);
+  };
+  const perform = (
+    behaviour: Exclude<MailBehaviour, { kind: 'accept' }>,
+    socketOf: () => Socket | undefined,
+  ) => {
+    if (behaviour.kind === 'reply') return refusal(behaviour.code);
+    if (behaviour.kind === 'drop') socketOf()?.destroy();
+    else held += 1;
+    return 'silence' as const;
+  };
+
+  function open(): Promise<void> {
+    const smtp = new SMTPServer({
+      authOptional: true,
+      disabledCommands: ['AUTH', 'STARTTLS'],
+      disableReverseLookup: true,
+      onConnect(session, callback) {
+        const done = misbehave('greeting', '', () => socketOn(sockets, session.remotePort));
+        if (done !== 'silence') callback(done);
+      },
+      onRcptTo({ address }, session, callback) {
+        const done = misbehave('recipient', address, () => socketOn(sockets, session.remotePort));
+        if (done !== 'silence') callback(done);
+      },
+      onData(stream, session, callback) {
+        void readAll(stream).then((raw) => {
+          const to = session.envelope.rcptTo.map(({ address }) => address);
+          const behaviour = choose(to[0] ?? '');
+          const misbehaves = behaviour.kind !== 'accept' && behaviour.at === 'content';
+          const kept = !misbehaves || ('kept' in behaviour && behaviour.kept);
+          if (kept) mails.push(readMail(raw, to));
+          if (!misbehaves) return callback();
+          const done = perform(behaviour, () => socketOn(sockets, session.remotePort));
+          if (done !== 'silence') callback(done);
+        });
+      },
+    });
+    // A client that was killed or cut resets its connection; that is what the test does to it.
+    smtp.on('error', () => undefined);
+    smtp.server.on('connection', (socket: Socket) => {
+      connections += 1;
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+    });
+    server = smtp;
+    return new Promise((resolve, reject) => {
+      smtp.server.once('error', reject);
+      smtp.listen(port, '127.0.0.1', () => {
+        port = (smtp.server.address() as AddressInfo).port;
+        resolve();
+      });
+    });
+  }
+
+  await open();
+  return {
+    url: `smtp://127.0.0.1:${port}`,
+    mails: () => [...mails],
+    connections: () => connections,
+    held: () => held,
+    behave(behaviour) {
+      choose = typeof behaviour === 'function' ? behaviour : () => behaviour;
+    },
+    async stop() {
+      const closing = server;
+      server = undefined;
+      if (closing === undefined) return;
+      const closed = new Promise<void>((resolve) => closing.close(() => resolve()));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+    start: open,
+  };
+}
+
+function refusal(code: number): Error & { responseCode: number } {
+  return Object.assign(new Error(`refused with ${code} by the test, for <somebody@example.com>`), {
+    responseCode: code,
+  });
+}
+
+function socketOn(sockets: ReadonlySet<Socket>, remotePort: number): Socket | undefined {
+  return [...sockets].find((socket) => socket.remotePort === remotePort);
+}
+
+async function readAll(stream: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
