@@ -26,12 +26,15 @@ export function deleteInBatches(
   );
 }
 
-/** Any number of visibility changes, in batches of ten; one result per message, in order. 0 makes visible. Never rejects. */
-export function changeVisibilityInBatches(
+/**
+ * Any number of visibility changes, each to seconds of its own or all to the same, in batches of ten; one result per message, in
+ * order. 0 makes visible. Never rejects.
+ */
+export function changeVisibilityInBatches<M extends Handle>(
   clients: QueueClients,
   queueUrl: string,
-  messages: readonly Handle[],
-  visibilityTimeoutSeconds: number,
+  messages: readonly M[],
+  visibilityTimeoutSeconds: number | ((message: M) => number),
   options: BatchCallOptions,
 ): Promise<EntryResult<object>[]> {
   return callInBatches(
@@ -43,7 +46,10 @@ export function changeVisibilityInBatches(
           Entries: entries.map(({ id, item }) => ({
             Id: id,
             ReceiptHandle: item.receiptHandle,
-            VisibilityTimeout: visibilityTimeoutSeconds,
+            VisibilityTimeout:
+              typeof visibilityTimeoutSeconds === 'number'
+                ? visibilityTimeoutSeconds
+                : visibilityTimeoutSeconds(item),
           })),
         }),
         { abortSignal },

@@ -1,9 +1,9 @@
-import { ChangeMessageVisibilityBatchCommand, DeleteMessageBatchCommand } from '@aws-sdk/client-sqs';
 import { fullJitterMs } from './backoff.ts';
-import { type BatchCall, callInBatches, type EntryResult, maxBatchEntries } from './batch-call.ts';
+import { type BatchCallOptions, type EntryResult, maxBatchEntries } from './batch-call.ts';
 import { Batcher } from './batcher.ts';
 import { deadLetterCopy } from './dead-letter-copy.ts';
 import type { Lease } from './leases.ts';
+import { changeVisibilityInBatches, deleteInBatches } from './message-batches.ts';
 import { pause } from './pause.ts';
 import { type OutgoingMessage, sendMessages } from './producer.ts';
 import type { QueueClients } from './sqs.ts';
@@ -50,8 +50,8 @@ export class Settler {
     this.#options = options;
     const { clients, deadLetterUrl, maxDelayMs, random } = options;
     const batching = { maxSize: maxBatchEntries, maxDelayMs };
-    this.#deletes = new Batcher({ ...batching, run: (leases) => this.#call(leases, this.#delete) });
-    this.#changes = new Batcher({ ...batching, run: (changes) => this.#call(changes, this.#change) });
+    this.#deletes = new Batcher({ ...batching, run: (leases) => this.#deleteAll(leases) });
+    this.#changes = new Batcher({ ...batching, run: (changes) => this.#changeAll(changes, { random }) });
     this.#deadLetters = new Batcher({
       ...batching,
       run: async (copies) => {
@@ -83,7 +83,7 @@ export class Settler {
 
   /** One call per ten, no repetition: the caller's timer comes again soon. */
   extend(changes: readonly VisibilityChange[]): Promise<EntryResult<unknown>[]> {
-    return callInBatches([changes], this.#change, { attempts: 1 });
+    return this.#changeAll(changes, { attempts: 1 });
   }
 
   /** Sends what waits for company at once, and waits for no further rounds. */
@@ -109,29 +109,21 @@ export class Settler {
     return this.#options.now() >= lease.untilMs;
   }
 
-  #call<Item>(items: readonly Item[], call: BatchCall<Item, unknown>): Promise<EntryResult<unknown>[]> {
-    return callInBatches([items], call, { random: this.#options.random });
+  #deleteAll(leases: readonly Lease[]): Promise<EntryResult<unknown>[]> {
+    const { clients, queueUrl, random } = this.#options;
+    const messages = leases.map(({ message }) => message);
+    return deleteInBatches(clients, queueUrl, messages, { random });
   }
 
-  readonly #delete: BatchCall<Lease, unknown> = (entries, abortSignal) =>
-    this.#options.clients.settling.send(
-      new DeleteMessageBatchCommand({
-        QueueUrl: this.#options.queueUrl,
-        Entries: entries.map(({ id, item }) => ({ Id: id, ReceiptHandle: item.message.receiptHandle })),
-      }),
-      { abortSignal },
-    );
-
-  readonly #change: BatchCall<VisibilityChange, unknown> = (entries, abortSignal) =>
-    this.#options.clients.settling.send(
-      new ChangeMessageVisibilityBatchCommand({
-        QueueUrl: this.#options.queueUrl,
-        Entries: entries.map(({ id, item }) => ({
-          Id: id,
-          ReceiptHandle: item.lease.message.receiptHandle,
-          VisibilityTimeout: item.seconds,
-        })),
-      }),
-      { abortSignal },
-    );
+  #changeAll(
+    changes: readonly VisibilityChange[],
+    options: BatchCallOptions,
+  ): Promise<EntryResult<unknown>[]> {
+    const { clients, queueUrl } = this.#options;
+    const handles = changes.map(({ lease, seconds }) => ({
+      receiptHandle: lease.message.receiptHandle,
+      seconds,
+    }));
+    return changeVisibilityInBatches(clients, queueUrl, handles, ({ seconds }) => seconds, options);
+  }
 }
