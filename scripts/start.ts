@@ -17,8 +17,8 @@ process.exit();
 async function main(): Promise<number> {
   makeFolder();
   const done = Promise.withResolvers<void>();
-  const control = await claimControl((command) => answer(command, done.resolve));
-  if (control === undefined) return alreadyRunning();
+  const release = await claimControl((command) => answer(command, done.resolve));
+  if (release === undefined) return alreadyRunning();
   stopOnSignals(done.resolve);
   const started = supervisor.start().then(() => progress.say(`\n${supervisor.summary}\n`));
   try {
@@ -33,7 +33,7 @@ async function main(): Promise<number> {
     await supervisor.stop();
     return 1;
   } finally {
-    control.close();
+    release();
   }
 }
 

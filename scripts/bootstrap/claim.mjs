@@ -1,21 +1,31 @@
-import { renameSync, unlinkSync } from 'node:fs';
+import { mkdirSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+
+/** Far above the milliseconds that a takeover takes: whoever began it that long ago was killed in the middle. */
+const TAKEOVER_MS = 5_000;
 
 /**
  * Claims a path for this process alone by listening on a unix socket there. The kernel drops the claim with the
- * process, so that nothing stale survives a kill -9, unlike a file with a process id in it.
+ * process, so that nothing stale holds after a kill -9, unlike a file with a process id in it.
  * Keep the path relative and short: a socket's address holds 107 bytes, an absolute clone path may not fit.
  *
  * @param {string} path
  * @param {(socket: import('node:net').Socket) => void} onConnection what to do with others who ask
- * @returns {Promise<{server: import('node:net').Server} | {holder: import('node:net').Socket}>} ours, or a
- *   connection to the one who holds it; that connection closes when the holder lets go
+ * @returns ours to `release()`, or a connection to its `holder`, which closes when that one lets go
  */
-export async function claimSocket(path, onConnection = keepOpen) {
+export async function claimSocket(path, onConnection = () => undefined) {
   for (;;) {
-    const server = createServer(onConnection);
+    const sockets = new Set();
+    const server = createServer((socket) => {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      // A waiter that is killed resets its connection, which must not end the holder.
+      socket.on('error', () => socket.destroy());
+      onConnection(socket);
+    });
     const refused = await listen(server, path);
-    if (refused === undefined) return { server };
+    if (refused === undefined) return { release: () => release(server, sockets) };
     if (refused.code !== 'EADDRINUSE') throw refused;
     const holder = await connectTo(path);
     if (holder !== undefined) return { holder };
@@ -36,9 +46,10 @@ export function connectTo(path) {
   });
 }
 
-function keepOpen(socket) {
-  // A waiter that is killed resets its connection, which must not end the holder.
-  socket.on('error', () => socket.destroy());
+/** Closing a server leaves its connections open, and who waits for the claim waits for the end of one. */
+function release(server, sockets) {
+  server.close();
+  for (const socket of sockets) socket.destroySoon();
 }
 
 function listen(server, path) {
@@ -48,17 +59,44 @@ function listen(server, path) {
   });
 }
 
-/** Two who find the same dead socket must not remove the live one that the first of them has just put in its place. */
+/**
+ * One at a time, and looking again first: of two who found the same dead socket, the slower would otherwise remove the
+ * live one that the faster has meanwhile put in its place.
+ */
 async function removeDead(path) {
-  const aside = `${path}.${process.pid}`;
+  const turn = `${path}.takeover`;
   try {
-    renameSync(path, aside);
+    mkdirSync(turn);
   } catch (error) {
-    if (error.code === 'ENOENT') return;
-    throw error;
+    if (error.code !== 'EEXIST') throw error;
+    if (ageMs(turn) > TAKEOVER_MS) rmdirIfThere(turn);
+    return wait(20);
   }
-  const alive = await connectTo(aside);
-  if (alive === undefined) return unlinkSync(aside);
-  alive.destroy();
-  renameSync(aside, path);
+  try {
+    const alive = await connectTo(path);
+    if (alive !== undefined) alive.destroy();
+    else unlinkIfThere(path);
+  } finally {
+    rmdirIfThere(turn);
+  }
+}
+
+function ageMs(folder) {
+  return Date.now() - (statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+}
+
+function unlinkIfThere(path) {
+  ignoreMissing(() => unlinkSync(path));
+}
+
+function rmdirIfThere(folder) {
+  ignoreMissing(() => rmdirSync(folder));
+}
+
+function ignoreMissing(remove) {
+  try {
+    remove();
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error;
+  }
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { delimiter, resolve } from 'node:path';
 import { claimSocket, connectTo } from './claim.mjs';
-import { isInstalled, NODE_BINARY, writeStamp } from './installed.mjs';
+import { isInstalled, NODE_BINARY, packagesForThisMachine, writeStamp } from './installed.mjs';
 import { showProgress } from './progress.mjs';
 
 /** Its message says what to do; nothing else needs showing. */
@@ -13,14 +13,14 @@ export async function ensureDependencies() {
   if (isInstalled()) return;
   makeFolder();
   for (;;) {
-    const { server, holder } = await claimSocket('.largesse/install.sock');
-    if (server !== undefined) {
+    const { release, holder } = await claimSocket('.largesse/install.sock');
+    if (release !== undefined) {
       try {
         // Somebody else may have installed while this one waited for its turn.
         if (!isInstalled()) await install();
         return;
       } finally {
-        server.close();
+        release();
       }
     }
     console.log('Another command is installing the dependencies of this clone: waiting for it.');
@@ -54,8 +54,7 @@ async function install() {
     );
   }
   const lock = JSON.parse(readFileSync('package-lock.json', 'utf8'));
-  const paths = Object.keys(lock.packages).filter((path) => path !== '');
-  const progress = showProgress('Installing dependencies', paths);
+  const progress = showProgress('Installing dependencies', packagesForThisMachine(lock));
   const { code, output } = await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
   progress.end();
   if (code !== 0) throw new InstallFailed(explain(code, output));

@@ -36,6 +36,20 @@ export function missingPackages(lock, record) {
     .map(([path]) => path);
 }
 
+/** Paths of the packages that npm will unpack here: those for other systems and processors never come. */
+export function packagesForThisMachine(lock, { platform, arch } = process) {
+  const allows = (list, value) =>
+    list === undefined ||
+    (list.some((entry) => !entry.startsWith('!')) ? list.includes(value) : !list.includes(`!${value}`));
+  return (
+    Object.entries(lock.packages)
+      .filter(([path, wanted]) => path !== '' && allows(wanted.os, platform) && allows(wanted.cpu, arch))
+      // Of two C libraries one is here, and asking which costs more than a number that is right.
+      .filter(([, wanted]) => !wanted.libc?.includes('musl'))
+      .map(([path]) => path)
+  );
+}
+
 function stampOf() {
   const hash = createHash('sha256').update(readFileSync('package-lock.json'));
   return `${process.platform}-${process.arch} ${hash.digest('hex')}\n`;

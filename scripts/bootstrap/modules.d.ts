@@ -1,8 +1,8 @@
 /** The types of what bootstrap, plain JavaScript, shares with the TypeScript beside it. */
 declare module '*/bootstrap/claim.mjs' {
-  import type { Server, Socket } from 'node:net';
+  import type { Socket } from 'node:net';
 
-  export type Claim = { server: Server; holder?: never } | { holder: Socket; server?: never };
+  export type Claim = { release: () => void; holder?: never } | { holder: Socket; release?: never };
   export function claimSocket(path: string, onConnection?: (socket: Socket) => void): Promise<Claim>;
   export function connectTo(path: string): Promise<Socket | undefined>;
 }

@@ -8,19 +8,20 @@ export function showProgress(title, paths) {
   const startedAt = Date.now();
   const missing = new Set(paths);
   const isTerminal = process.stdout.isTTY === true;
+  const seconds = () => `${Math.round((Date.now() - startedAt) / 1000)} s`;
   const describe = () => {
     for (const path of missing) if (existsSync(path)) missing.delete(path);
-    const seconds = Math.round((Date.now() - startedAt) / 1000);
-    return `${title}: ${paths.length - missing.size} of ${paths.length} packages, ${seconds} s`;
+    const unpacked = `${paths.length - missing.size} of ${paths.length} packages`;
+    // Unpacking takes seconds; the install scripts after it fetch a whole Node.
+    return missing.size > 0 ? unpacked : `${unpacked}, now fetching Node 24`;
   };
   const write = (text) => process.stdout.write(isTerminal ? `\r\u001b[2K${text}` : `${text}\n`);
-  write(isTerminal ? title : `${title} (${paths.length} packages; this takes a minute on the first run)`);
-  const timer = setInterval(() => write(describe()), isTerminal ? 250 : 5_000);
+  write(`${title} (once per clone, about a minute)`);
+  const timer = setInterval(() => write(`${title}: ${describe()} (${seconds()})`), isTerminal ? 250 : 5_000);
   return {
     end() {
       clearInterval(timer);
-      // The packages of other platforms never come: the last line states the time alone.
-      write(`${title}: done in ${Math.round((Date.now() - startedAt) / 1000)} s${isTerminal ? '\n' : ''}`);
+      write(`${title}: ended after ${seconds()}${isTerminal ? '\n' : ''}`);
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Server, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { claimSocket, connectTo } from '../bootstrap/claim.mjs';
 import { CONTROL_SOCKET } from './folder.ts';
@@ -16,12 +16,12 @@ interface Answer {
 /**
  * Claims this clone for one running system. The socket is the lock and the way to talk to it at once: one command per
  * connection, a line there and a line of JSON back.
- * @returns undefined when a system runs (or starts) here already
+ * @returns how to let go; undefined when a system runs (or starts) here already
  */
-export async function claimControl(handle: ControlHandler): Promise<Server | undefined> {
-  const { server, holder } = await claimSocket(CONTROL_SOCKET, (socket) => serve(socket, handle));
+export async function claimControl(handle: ControlHandler): Promise<(() => void) | undefined> {
+  const { release, holder } = await claimSocket(CONTROL_SOCKET, (socket) => serve(socket, handle));
   holder?.destroy();
-  return server;
+  return release;
 }
 
 /** Asks the running system; undefined when none runs in this clone. */

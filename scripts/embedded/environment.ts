@@ -1,7 +1,6 @@
 /** Where the three things outside of Largesse are, embedded or brought along. */
 export interface Backing {
   databaseUrl: string;
-  /** Undefined only when real AWS is meant, which needs its endpoint as well: see `isExternal`. */
   queueEndpoint: string;
   smtpUrl: string;
 }
@@ -46,7 +45,7 @@ export const DEMO_VALUES: { variable: string; value: string; usual: string; why:
   },
   {
     variable: 'SHUTDOWN_GRACE_SECONDS',
-    value: '10',
+    value: '6',
     usual: '25',
     why: 'Ctrl-C returns to the prompt sooner',
   },
@@ -61,7 +60,6 @@ export function roleEnvironment(settings: RoleSettings, outer: NodeJS.ProcessEnv
     QUEUE_PROVISIONING: 'create',
     PUBLIC_URL: settings.apiUrl,
     MAIL_FROM: 'Largesse <gifts@largesse.example>',
-    HOST: '127.0.0.1',
     LOG_FORMAT: 'pretty',
     LOG_LEVEL: 'info',
     AWS_REGION: 'us-east-1',
@@ -74,6 +72,8 @@ export function roleEnvironment(settings: RoleSettings, outer: NodeJS.ProcessEnv
   return {
     ...chosen,
     ...(isExternal('sqs', outer) ? {} : EMULATOR_CREDENTIALS),
+    // Not the person's choice: some shells export their machine's name as HOST, and a demonstration opens nothing to others.
+    HOST: '127.0.0.1',
     DATABASE_URL: settings.backing.databaseUrl,
     AWS_ENDPOINT_URL_SQS: settings.backing.queueEndpoint,
     SMTP_URL: settings.backing.smtpUrl,

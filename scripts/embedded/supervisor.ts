@@ -41,7 +41,7 @@ export class Supervisor {
 
   async start(): Promise<void> {
     await this.#clearUp();
-    this.#ports = await choosePorts(readJson<Partial<Ports>>('ports.json') ?? {});
+    await this.#choosePorts();
     await Promise.all([this.#startPostgres(), this.#startSqs(), this.#startMail()]);
     this.#checkpoint();
     await this.#prepare();
@@ -96,6 +96,16 @@ export class Supervisor {
     this.#remember();
     this.#progress.say('The mail server is back.');
     return 'The mail server is back. Dead letters are redriven at the next reconciliation, within a minute.';
+  }
+
+  async #choosePorts(): Promise<void> {
+    const wanted: Partial<Ports> = { ...readJson<Partial<Ports>>('ports.json') };
+    const asked = Number(this.#outer['PORT']);
+    if (asked > 0) wanted.api = asked;
+    this.#ports = await choosePorts(wanted);
+    const expected = wanted.api ?? USUAL_PORTS.api;
+    if (this.#ports.api === expected) return;
+    this.#progress.say(`Port ${expected} is taken: the API listens on ${this.#ports.api} instead.`);
   }
 
   #ownMail(): Part {

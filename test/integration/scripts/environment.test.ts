@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { parseEnv as parseEnvFile } from 'node:util';
+import { expect, test } from '@jest/globals';
+import { isExternal, roleEnvironment, toEnvFile } from '../../../scripts/embedded/environment.ts';
+import { describeSystem, withoutPassword } from '../../../scripts/embedded/report.ts';
+import { parsePolicies } from '../../../services/reconciler/policy-document.ts';
+
+const settings = {
+  backing: {
+    databaseUrl: 'postgres://largesse:secret@127.0.0.1:5001/largesse',
+    queueEndpoint: 'http://127.0.0.1:5002',
+    smtpUrl: 'smtp://127.0.0.1:1025',
+  },
+  apiUrl: 'http://localhost:8080',
+  keyringFile: '/clone/.largesse/keyring.json',
+};
+
+test('what a person sets wins over the values of the demonstration', () => {
+  const environment = roleEnvironment(settings, { MAX_RETRY_COUNT: '9', LOG_LEVEL: ' ', UNRELATED: 'x' });
+  expect(environment['MAX_RETRY_COUNT']).toBe('9');
+  expect(environment['LOG_LEVEL']).toBe('info');
+  expect(environment).not.toHaveProperty('UNRELATED');
+});
+
+test('the embedded emulator never sees real credentials, and an exported HOST opens no port to others', () => {
+  const outer = {
+    AWS_PROFILE: 'work',
+    AWS_ACCESS_KEY_ID: 'AKIAREAL',
+    AWS_SESSION_TOKEN: 't',
+    HOST: 'my-laptop',
+  };
+  const environment = roleEnvironment(settings, outer);
+  expect(environment).toMatchObject({
+    AWS_ACCESS_KEY_ID: 'embedded',
+    AWS_PROFILE: '',
+    AWS_SESSION_TOKEN: '',
+    HOST: '127.0.0.1',
+  });
+});
+
+test('queues of one’s own keep the credentials of one’s own', () => {
+  const outer = { AWS_ENDPOINT_URL_SQS: 'https://sqs.eu-central-1.amazonaws.com', AWS_PROFILE: 'work' };
+  expect(isExternal('sqs', outer)).toBe(true);
+  expect(roleEnvironment(settings, outer)).not.toHaveProperty('AWS_PROFILE');
+});
+
+test('the file for --env-file gives back every value as it was', () => {
+  const environment = {
+    A: 'plain',
+    B: `it's`,
+    C: 'a "quoted" word',
+    D: 'Largesse <gifts@largesse.example>',
+    E: '',
+  };
+  expect(parseEnvFile(toEnvFile(environment))).toEqual(environment);
+});
+
+test('the summary shows where things are and keeps the password of a foreign database to itself', () => {
+  const ports = {
+    api: 8081,
+    apiMetrics: 9090,
+    consumerMetrics: 9190,
+    mailWeb: 1080,
+    smtp: 1025,
+    postgres: 0,
+    sqs: 5002,
+  };
+  const environment = roleEnvironment(settings, {});
+  const demo = { senderId: 'sen_1', key: 'the-demo-key', adminKey: 'the-admin-key' };
+  const text = describeSystem({ ports, environment, demo, outer: { DATABASE_URL: 'set' } });
+  expect(text).toContain('http://localhost:8081/docs');
+  expect(text).toContain('Bearer the-demo-key');
+  expect(text).toContain('http://localhost:1080');
+  expect(text).not.toContain('the-admin-key');
+  expect(text).not.toContain('secret');
+  expect(withoutPassword('postgres://me:secret@db/x')).toBe('postgres://me:***@db/x');
+});
+
+test('the policy of npm start is one that the reconciler takes', () => {
+  const file = 'scripts/embedded/dead-letter-policy.yaml';
+  expect(parsePolicies(readFileSync(file, 'utf8'), file)).toMatchObject([{ queue: 'gifts' }]);
+});
