@@ -3,13 +3,16 @@
  * files and not the thousands of the AWS SDK and its friends.
  */
 import { cpSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 
 const ROLES = ['api', 'consumer', 'reconciler', 'admin'];
-/** Files that a role reads at run time, next to its bundle as they are next to its source. */
-const ASSETS: { from: string; to: string }[] = [
-  { from: 'node_modules/swagger-ui-dist', to: 'dist/swagger-ui' },
-];
+/** Files that a role reads at run time, next to its bundle: what the page at /docs loads. */
+const ASSETS = {
+  from: 'node_modules/swagger-ui-dist',
+  to: 'dist/swagger-ui',
+  files: ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png', 'LICENSE'],
+};
 /** esbuild leaves `require` of CommonJS dependencies to the runtime, and an ES module has none of its own. */
 const BANNER = `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`;
 
@@ -24,8 +27,7 @@ await build({
   target: 'node24',
   format: 'esm',
   splitting: false,
-  minifySyntax: true,
-  minifyWhitespace: true,
+  minify: true,
   // Names stay: error names and stack traces are read by people and matched by code.
   keepNames: true,
   sourcemap: 'linked',
@@ -36,6 +38,7 @@ await build({
   banner: { js: BANNER },
   logLevel: 'warning',
 });
-for (const { from, to } of ASSETS) if (existsSync(from)) cpSync(from, to, { recursive: true });
+mkdirSync(ASSETS.to);
+for (const file of ASSETS.files) cpSync(join(ASSETS.from, file), join(ASSETS.to, file));
 for (const role of roles)
   console.log(`dist/${role}.js  ${Math.round(statSync(`dist/${role}.js`).size / 1024)} KiB`);

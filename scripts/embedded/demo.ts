@@ -30,13 +30,11 @@ export async function ensureDemo(deps: DemoDeps): Promise<Demo> {
 }
 
 async function createDemo({ oneShots, environment }: DemoDeps): Promise<Demo> {
-  const admin = (...args: string[]) => oneShots.demand(['services/admin/main.ts', ...args], environment);
-  const senderId = find(/\bsen_[a-z0-9]+/, await admin('create-sender', '--name', 'Demo sender'));
-  const createKey = async (roles: string, name: string) =>
-    find(
-      /\blgs_\S+|\bkey_\S+\.\S+/,
-      await admin('create-key', '--sender', senderId, '--roles', roles, '--name', name),
-    );
+  const admin = async (...args: string[]) =>
+    (await oneShots.demand(['services/admin/main.ts', ...args], environment)).trim();
+  const senderId = await admin('create-sender', '--name', 'Demo sender');
+  const createKey = (roles: string, name: string) =>
+    admin('create-key', '--sender', senderId, '--roles', roles, '--name', name);
   const key = await createKey('sender,operator', 'demo');
   const adminKey = await createKey('admin', 'demo admin');
   return { senderId, key, adminKey };
@@ -62,10 +60,4 @@ async function topUp(apiUrl: string, demo: Demo): Promise<void> {
   });
   if (!response.ok)
     throw new Error(`The demo account could not be funded: ${response.status} ${await response.text()}`);
-}
-
-function find(pattern: RegExp, output: string): string {
-  const found = pattern.exec(output)?.[0];
-  if (found === undefined) throw new Error(`Expected ${pattern} in what services/admin/main.ts printed.`);
-  return found;
 }
