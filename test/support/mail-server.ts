@@ -9,9 +9,13 @@ import { type ReceivedMail, readMail } from './mail-text.ts';
  */
 export type MailBehaviour =
   | { kind: 'accept' }
+  /** accepts when the promise says so */
+  | { kind: 'accept'; after: Promise<void> }
   | { kind: 'reply'; at: 'recipient' | 'content'; code: number }
   | { kind: 'hang' | 'drop'; at: 'greeting' | 'recipient' }
   | { kind: 'hang' | 'drop'; at: 'content'; kept: boolean };
+
+export type MailStage = 'greeting' | 'recipient' | 'content';
 
 export interface MailServer {
   url: string;
@@ -19,10 +23,10 @@ export interface MailServer {
   mails(): ReceivedMail[];
   /** Connections that were opened, over all restarts. */
   connections(): number;
-  /** How many mails got as far as RCPT TO or the greeting and are being held there. */
+  /** How many times anything was held: a greeting, a recipient, a content. */
   held(): number;
-  /** From now on; the function is asked for each connection (`to` empty) and for each recipient. */
-  behave(choose: MailBehaviour | ((to: string) => MailBehaviour)): void;
+  /** From now on. The function is asked at every stage of every mail; at the greeting `to` is empty. */
+  behave(choose: MailBehaviour | ((asked: { at: MailStage; to: string }) => MailBehaviour)): void;
   /** Cuts every connection; connecting is refused until `start()`. */
   stop(): Promise<void>;
   /** Listens on the same port again. */
@@ -33,14 +37,14 @@ export interface MailServer {
 export async function startMailServer(): Promise<MailServer> {
   const mails: ReceivedMail[] = [];
   const sockets = new Set<Socket>();
-  let choose: (to: string) => MailBehaviour = () => ({ kind: 'accept' });
+  let choose: (asked: { at: MailStage; to: string }) => MailBehaviour = () => ({ kind: 'accept' });
   let connections = 0;
   let held = 0;
   let port = 0;
   let server: SMTPServer | undefined;
 
   const misbehave = (at: 'greeting' | 'recipient', to: string, socketOf: () => Socket | undefined) => {
-    const behaviour = choose(to);
+    const behaviour = choose({ at, to });
     if (behaviour.kind === 'accept' || behaviour.at !== at) return undefined;
     return perform(behaviour, socketOf);
   };
@@ -68,9 +72,13 @@ export async function startMailServer(): Promise<MailServer> {
         if (done !== 'silence') callback(done);
       },
       onData(stream, session, callback) {
-        void readAll(stream).then((raw) => {
+        void readAll(stream).then(async (raw) => {
           const to = session.envelope.rcptTo.map(({ address }) => address);
-          const behaviour = choose(to[0] ?? '');
+          const behaviour = choose({ at: 'content', to: to[0] ?? '' });
+          if (behaviour.kind === 'accept' && 'after' in behaviour) {
+            held += 1;
+            await behaviour.after;
+          }
           const misbehaves = behaviour.kind !== 'accept' && behaviour.at === 'content';
           const kept = !misbehaves || ('kept' in behaviour && behaviour.kept);
           if (kept) mails.push(readMail(raw, to));

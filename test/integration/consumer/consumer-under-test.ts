@@ -69,7 +69,7 @@ export function startConsumer(settings: ConsumerSettings): TestedConsumer {
     HANDLER_TIMEOUT_SECONDS: '4',
     RETRY_BASE_MS: '1',
     RETRY_CAP_MS: '1',
-    SHUTDOWN_GRACE_SECONDS: '4',
+    SHUTDOWN_GRACE_SECONDS: '3',
     ...settings.env,
   });
   const sink = captureLog();

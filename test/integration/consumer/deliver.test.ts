@@ -1,99 +1,155 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { claimToken } from '../../../services/domain/gifts/claim-token.ts';
-import { toUuid } from '../../../services/domain/ids.ts';
-import type { QueueInfo } from '../../../services/queue/provision.ts';
-import type { QueueClients } from '../../../services/queue/sqs.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { type Emulator, startEmulator } from '../../support/emulator.ts';
+import { fromUuid, newId, toUuid } from '../../../services/domain/ids.ts';
 import { eventually } from '../../support/eventually.ts';
 import { accept, balances, draftGift, fundedSender, keyring } from '../../support/gifts.ts';
-import { type MailServer, startMailServer } from '../../support/mail-server.ts';
-import {
-  createQueue,
-  envelopes,
-  metricValue,
-  publish,
-  startConsumer,
-  type TestedConsumer,
-  testQueueClients,
-} from './consumer-under-test.ts';
+import { envelopes, metricValue, publish, type TestedConsumer } from './consumer-under-test.ts';
+import { createWorld, deadLetters, depth, storyOf, type World } from './world.ts';
 
-let database: TestDatabase;
-let emulator: Emulator;
-let mail: MailServer;
-let clients: QueueClients;
-let queue: QueueInfo;
+let world: World;
 let consumer: TestedConsumer;
 
 beforeAll(async () => {
-  [database, emulator, mail] = await Promise.all([createTestDatabase(), startEmulator(), startMailServer()]);
-  clients = testQueueClients(emulator.endpoint);
-  queue = await createQueue(emulator.endpoint);
-  consumer = startConsumer({ database, queue, endpoint: emulator.endpoint, smtpUrl: mail.url });
+  world = await createWorld();
+  consumer = world.start();
 });
 
-afterAll(async () => {
-  await consumer.shutDown();
-  clients.destroy();
-  await mail.stop();
-  await emulator.stop();
-  await database.drop();
-});
-
-const stateOf = async (giftId: Parameters<typeof toUuid>[0]) =>
-  (
-    await database.db
-      .selectFrom('gifts')
-      .select('state')
-      .where('id', '=', toUuid(giftId))
-      .executeTakeFirstOrThrow()
-  ).state;
+afterAll(() => world.end());
 
 describe('a gift by e-mail', () => {
   test('is mailed with its claim link, delivered, paid and acknowledged', async () => {
+    const { database, mail, queue, clients } = world;
     const sender = await fundedSender(database.db, 10_000);
-    const { gifts, outbox } = await accept(
-      database.db,
-      [draftGift(sender, { requestId: 'req-1' })],
-      envelopes,
-    );
+    const draft = draftGift(sender, { requestId: 'req-1' });
+    const { gifts, outbox } = await accept(database.db, [draft], envelopes);
     const [gift] = gifts;
     if (!gift) throw new Error('no gift');
     await publish(clients, queue, outbox);
-    await eventually(async () => expect(await stateOf(gift.id)).toBe('delivered'));
+    const story = await eventually(async () => {
+      const told = await storyOf(database, gift.id);
+      expect(told.gift.state).toBe('delivered');
+      return told;
+    });
+    expect(story).toMatchObject({
+      vouchers: [{ amount_minor: 2_500, balance_minor: 2_500, state: 'active' }],
+      deliveries: [{ state: 'sent', attempts: 1, purpose: 'gift', lease_until: null }],
+      attempts: [{ number: 1, outcome: 'sent', class: null, receive_count: 1 }],
+      transfers: ['commit', 'reserve'],
+    });
+    expect(await balances(database.db, sender)).toMatchObject({ available: 7_500, reserved: 0, total: 0 });
 
-    const [sent] = mail.mails().filter(({ to }) => to.includes('ada@example.com'));
+    const [sent] = mail.mails();
     expect(sent?.subject).toBe('Charles sent you a gift of €25.00');
     expect(sent?.link).toBe(`https://gifts.example.com/claim/${claimToken(keyring, gift.id, 1)}`);
     expect(sent?.text).toContain('> Well done');
     expect(sent?.html).toContain('Well done');
-    const delivery = await database.db
-      .selectFrom('deliveries')
-      .select(['id', 'state', 'attempts'])
-      .where('gift_id', '=', toUuid(gift.id))
-      .executeTakeFirstOrThrow();
-    expect(delivery).toMatchObject({ state: 'sent', attempts: 1 });
-    expect(sent?.messageId).toMatch(/^<dlv_[0-9a-z]{26}@mail\.example\.com>$/);
+    const deliveryId = fromUuid('dlv', story.deliveries[0]?.id ?? '');
+    expect(sent?.messageId).toBe(`<${deliveryId}@mail.example.com>`);
     expect(sent?.headers.get('auto-submitted')).toBe('auto-generated');
 
-    expect(await balances(database.db, sender)).toMatchObject({ available: 7_500, reserved: 0, total: 0 });
-    await eventually(async () => {
-      const { ready, inflight } = await emulator.inspect(queue.name);
-      expect([ready.length, inflight.length]).toEqual([0, 0]);
-    });
+    await eventually(async () => expect(await depth(world.emulator, queue.name)).toBe(0));
     const [line] = consumer.lines().filter((entry) => entry['gift_id'] === gift.id);
     expect(line).toMatchObject({
       event: 'message_handled',
       result: 'delivered',
       outcome: 'done',
       request_id: 'req-1',
+      delivery_id: deliveryId,
       attempt: 1,
       receive_count: 1,
       purpose: 'gift',
+      message_id: story.attempts[0]?.message_id,
+      duration_ms: expect.any(Number),
     });
-    expect(typeof line?.['message_id']).toBe('string');
-    expect(typeof line?.['duration_ms']).toBe('number');
     expect(await metricValue(consumer.metrics, 'gifts_processed_total', { outcome: 'delivered' })).toBe(1);
     expect(await metricValue(consumer.metrics, 'mails_sent_total', { outcome: 'sent' })).toBe(1);
+    expect(consumer.health()).toMatchObject({ ok: true, reachable: true });
+  });
+});
+
+describe('a gift to a wallet', () => {
+  test('is delivered without a mail', async () => {
+    const { database, mail, queue, clients } = world;
+    const before = mail.mails().length;
+    const sender = await fundedSender(database.db);
+    const address = '0x52908400098527886E0F7030069857D2E4169EE7';
+    const draft = draftGift(sender, { recipient: { kind: 'wallet', address, chainId: 1 } });
+    const { gifts, outbox } = await accept(database.db, [draft], envelopes);
+    await publish(clients, queue, outbox);
+    await eventually(async () => {
+      const { gift, deliveries } = await storyOf(database, gifts[0]?.id ?? newId('gft'));
+      expect([gift.state, deliveries[0]?.channel, deliveries[0]?.state]).toEqual([
+        'delivered',
+        'wallet',
+        'sent',
+      ]);
+    });
+    expect(mail.mails().length).toBe(before);
+  });
+});
+
+describe('a message that asks for nothing that can be done', () => {
+  const send = (id: string, type = 'gift.deliver') =>
+    publish(world.clients, world.queue, [
+      {
+        body: JSON.stringify({
+          type,
+          version: 1,
+          id,
+          occurred_at: new Date().toISOString(),
+          attempt_hint: 0,
+        }),
+      },
+    ]);
+
+  test('of a gift that does not exist is dead-lettered as permanent', async () => {
+    const id = newId('gft');
+    await send(id);
+    await eventually(async () => {
+      const found = (await deadLetters(world.emulator, world.queue)).find(({ body }) => body.includes(id));
+      expect(found).toMatchObject({ class: 'permanent', reason: 'gift_not_found' });
+    });
+  });
+
+  test('of a delivery that does not exist is dead-lettered as permanent', async () => {
+    const id = newId('dlv');
+    await send(id, 'delivery.send');
+    await eventually(async () => {
+      const found = (await deadLetters(world.emulator, world.queue)).find(({ body }) => body.includes(id));
+      expect(found).toMatchObject({ class: 'permanent', reason: 'delivery_not_found' });
+    });
+  });
+
+  test('of a gift that is scheduled for later is done with: the schedule will queue it', async () => {
+    const sender = await fundedSender(world.database.db);
+    const deliverAt = new Date(Date.now() + 3_600_000);
+    const { gifts } = await accept(world.database.db, [draftGift(sender, { deliverAt })], envelopes);
+    const id = gifts[0]?.id ?? newId('gft');
+    await send(id);
+    await eventually(() => {
+      const line = consumer.lines().find((entry) => entry['gift_id'] === id);
+      expect(line).toMatchObject({ result: 'not_due', outcome: 'done' });
+    });
+    expect((await storyOf(world.database, id)).gift.state).toBe('scheduled');
+    await eventually(async () => expect(await depth(world.emulator, world.queue.name)).toBe(0));
+  });
+
+  test('of a gift that another worker holds comes back when its lease is over', async () => {
+    const { db } = world.database;
+    const sender = await fundedSender(db);
+    const { gifts } = await accept(db, [draftGift(sender)], envelopes);
+    const id = gifts[0]?.id ?? newId('gft');
+    await db
+      .updateTable('gifts')
+      .set({ state: 'delivering', lease_until: new Date(Date.now() + 1_500) })
+      .where('id', '=', toUuid(id))
+      .execute();
+    await send(id);
+    await eventually(async () => expect((await storyOf(world.database, id)).gift.state).toBe('delivered'));
+    const results = consumer
+      .lines()
+      .filter((entry) => entry['gift_id'] === id)
+      .map((entry) => entry['result']);
+    expect(results).toEqual(['leased', 'delivered']);
   });
 });
