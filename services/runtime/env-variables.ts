@@ -156,7 +156,7 @@ function port(standard: number) {
 }
 
 /** Strict on purpose: `Number('')` is 0 and `parseInt('10abc')` is 10, and both have misconfigured a pool before. */
-function wholeNumber(min: number, max: number) {
+export function wholeNumber(min: number, max: number) {
   const error = `is not a whole number from ${min} to ${max}`;
   return z
     .string()

@@ -43,6 +43,19 @@ export async function claimIdempotencyKey(
   return answer.inserted ? { kind: 'fresh' } : await earlierAnswer(trx, claim);
 }
 
+/** Replaces the placeholder that a key was claimed with, where the answer came out of the transaction itself. */
+export async function completeIdempotencyKey(
+  trx: Transaction<Database>,
+  answer: Pick<IdempotencyClaim, 'scopeId' | 'key' | 'status' | 'body' | 'location'>,
+): Promise<void> {
+  await trx
+    .updateTable('idempotency_keys')
+    .set({ status: answer.status, body: JSON.stringify(answer.body), location: answer.location })
+    .where('scope_id', '=', answer.scopeId)
+    .where('key', '=', answer.key)
+    .execute();
+}
+
 /** Expired keys go in small steps, so that no step holds locks for long. */
 export async function deleteExpiredIdempotencyKeys(
   trx: Transaction<Database>,

@@ -7,9 +7,9 @@ export type Page<Row> = {
   rows: Row[];
   /** whether more rows follow in the direction of travel */
   hasMore: boolean;
-  /** ids to pass as `after` and `before`; null where the list ends */
-  next: string | null;
-  previous: string | null;
+  /** whether older rows follow the last one, and newer ones precede the first */
+  next: boolean;
+  previous: boolean;
 };
 
 /** The keyset condition and order for `column`: stable while rows are inserted, flat however deep the page lies. */
@@ -31,13 +31,13 @@ export function pageClauses(
 export function toPage<Row extends { id: string }>(found: Row[], page: PageRequest): Page<Row> {
   const hasMore = found.length > page.limit;
   const rows = found.slice(0, page.limit);
-  if (page.before !== null) rows.reverse();
-  const olderExist = page.before === null ? hasMore : rows.length > 0;
-  const newerExist = page.before === null ? page.after !== null && rows.length > 0 : hasMore;
+  const backwards = page.before !== null;
+  if (backwards) rows.reverse();
   return {
     rows,
     hasMore,
-    next: olderExist ? (rows.at(-1)?.id ?? null) : null,
-    previous: newerExist ? (rows[0]?.id ?? null) : null,
+    // A page that was reached from an id has that id's row behind it.
+    next: backwards ? rows.length > 0 : hasMore,
+    previous: backwards ? hasMore : page.after !== null && rows.length > 0,
   };
 }

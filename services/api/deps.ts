@@ -1,0 +1,40 @@
+import type { Kysely } from 'kysely';
+import type { Database } from '../database/schema.ts';
+import type { OutboxRow } from '../domain/gifts/accept-gifts.ts';
+import type { OutboxWriter } from '../domain/outbox.ts';
+import type { Keyring } from '../domain/recipients/keyring.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import type { ReadinessCheck } from '../runtime/admin-server.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { QueueReport } from './queue-report.ts';
+import type { RateLimits } from './rate-limits.ts';
+
+/** Everything that the routes use; `main.ts` makes the real ones, a test its own. */
+export type ApiDeps = {
+  db: Kysely<Database>;
+  keyring: Keyring;
+  outbox: OutboxWriter;
+  /** Publishes rows whose transaction has committed. Returns at once and never throws. */
+  publish: (rows: readonly OutboxRow[]) => void;
+  rateLimits: RateLimits;
+  queues: () => Promise<QueueReport>;
+  logger: Logger;
+  metrics: Metrics;
+  clock: Clock;
+  readiness: Readonly<Record<string, ReadinessCheck>>;
+  /** Aborted once a shutdown has begun. */
+  stopping: AbortSignal;
+  settings: ApiSettings;
+};
+
+export type ApiSettings = {
+  /** base of claim links, without a slash at its end */
+  publicUrl: string;
+  /** what Express calls `trust proxy`: false, a number of hops, or networks */
+  trustProxy: boolean | number | string[];
+  /** least time between two mails that a sender asks for, per gift */
+  resendCooldownSeconds: number;
+  /** how often a sender may ask for another mail, per gift */
+  resendLimit: number;
+};

@@ -1,0 +1,195 @@
+import { readFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { createDatabase } from '../database/client.ts';
+import { pendingMigrations } from '../database/migrate.ts';
+import { readOutboxBacklog } from '../database/queries/outbox.ts';
+import { parseKeyring } from '../domain/recipients/keyring.ts';
+import { createLogger, type Logger } from '../observability/logger.ts';
+import { createMetrics, type Metrics } from '../observability/metrics.ts';
+import { startTracing } from '../observability/tracing.ts';
+import { startAdminServer } from '../runtime/admin-server.ts';
+import { systemClock, systemRandom } from '../runtime/clock.ts';
+import { parseEnv } from '../runtime/env.ts';
+import type { Lifecycle } from '../runtime/lifecycle.ts';
+import { runMain } from '../runtime/run-main.ts';
+import { buildApp } from './app.ts';
+import { type ApiConfig, apiEnv } from './config.ts';
+import type { ApiDeps } from './deps.ts';
+import { createOutboxWriter } from './outbox-writer.ts';
+import { createRateLimits } from './rate-limits.ts';
+import { Relay } from './relay.ts';
+import { createSqsGateway, type SqsGateway } from './sqs-gateway.ts';
+import { createTimekeepers } from './timekeeper.ts';
+
+await runMain('api', async (lifecycle) => {
+  const config = parseEnv(apiEnv, process.env);
+  const { logger, metrics } = await startObserving(config, lifecycle);
+  const keyring = parseKeyring(await readFile(config.KEYRING_FILE, 'utf8'));
+  const { db, limitsPool } = openDatabase(config, { logger, metrics }, lifecycle);
+  const gateway = createSqsGateway(config, { db, logger, metrics, signal: lifecycle.signal });
+  lifecycle.onShutdown('sqs', () => gateway.stop());
+
+  const outbox = createOutboxWriter({ queue: config.GIFTS_QUEUE_NAME, clock: systemClock, leaseSeconds: 15 });
+  const relay = new Relay({ db, logger, metrics, send: gateway.send, random: systemRandom });
+  lifecycle.onShutdown('relay', () => relay.stop());
+  const clockwork = { db, outbox, logger, clock: systemClock, random: systemRandom };
+  const timekeepers = createTimekeepers({ ...clockwork, remindBeforeSeconds: config.REMIND_BEFORE_SECONDS });
+  lifecycle.onShutdown('timekeepers', () => Promise.all(timekeepers.map((timekeeper) => timekeeper.stop())));
+
+  const deps: ApiDeps = {
+    db,
+    keyring,
+    outbox,
+    publish: (rows) => relay.publish(rows),
+    rateLimits: createRateLimits(limitsPool, {
+      policies: budgets(config),
+      onStoreFailure: (error) => noteLimiterFailure({ logger, metrics }, error),
+    }),
+    queues: gateway.report,
+    logger,
+    metrics,
+    clock: systemClock,
+    readiness: { database: () => readyDatabase(db) },
+    stopping: lifecycle.signal,
+    settings: settings(config),
+  };
+  relay.start();
+  for (const timekeeper of timekeepers) timekeeper.start();
+  await serve(deps, config, lifecycle, gateway);
+  return undefined;
+});
+
+async function startObserving(config: ApiConfig, lifecycle: Lifecycle) {
+  const logger = createLogger({
+    service: 'api',
+    level: config.LOG_LEVEL,
+    format: config.LOG_FORMAT,
+    ...(config.LOG_FILE === undefined
+      ? {}
+      : {
+          file: {
+            path: config.LOG_FILE,
+            maxBytes: config.LOG_FILE_MAX_BYTES,
+            maxFiles: config.LOG_FILE_MAX_COUNT,
+          },
+        }),
+  });
+  lifecycle.configure({ log: logger, graceSeconds: config.SHUTDOWN_GRACE_SECONDS });
+  lifecycle.onShutdown('log', () => logger.close());
+  const stopTracing = await startTracing({
+    serviceName: config.OTEL_SERVICE_NAME ?? 'largesse-api',
+    endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+  });
+  lifecycle.onShutdown('tracing', stopTracing);
+  return { logger, metrics: createMetrics(undefined, { service: 'api' }) };
+}
+
+/** The limiter has two connections of its own, so that a queue for the others doesn't look like a hung store to it. */
+function openDatabase(
+  config: ApiConfig,
+  { logger, metrics }: { logger: Logger; metrics: Metrics },
+  lifecycle: Lifecycle,
+) {
+  const open = (applicationName: string, poolMax: number) => {
+    const client = createDatabase({
+      connectionString: config.DATABASE_URL,
+      poolMax,
+      applicationName,
+      onConnectionLost: (error) =>
+        logger.warn('a database connection was lost', { event: 'connection_lost', error }),
+    });
+    lifecycle.onShutdown(`database (${applicationName})`, () => client.db.destroy());
+    metrics.onScrape(() => {
+      const { totalCount, idleCount, waitingCount } = client.pool;
+      for (const [state, count] of Object.entries({
+        total: totalCount,
+        idle: idleCount,
+        waiting: waitingCount,
+      })) {
+        metrics.poolConnections.set({ pool: applicationName, state }, count);
+      }
+    });
+    return client;
+  };
+  const { db } = open('largesse-api', config.DATABASE_POOL_MAX);
+  metrics.onScrape(async () => {
+    const { pending, parked, lagSeconds } = await readOutboxBacklog(db);
+    metrics.outboxRows.set({ state: 'pending' }, pending);
+    metrics.outboxRows.set({ state: 'parked' }, parked);
+    metrics.outboxLagSeconds.set(lagSeconds);
+  });
+  return { db, limitsPool: open('largesse-api-limits', 2).pool };
+}
+
+function budgets(config: ApiConfig) {
+  const perMinute = (quota: number) => ({ quota, windowSeconds: 60 });
+  return {
+    ip: perMinute(config.RATE_LIMIT_IP_PER_MINUTE),
+    key: perMinute(config.RATE_LIMIT_KEY_PER_MINUTE),
+    claim: perMinute(config.RATE_LIMIT_CLAIM_PER_MINUTE),
+  };
+}
+
+function settings(config: ApiConfig): ApiDeps['settings'] {
+  return {
+    publicUrl: config.PUBLIC_URL,
+    trustProxy: config.TRUST_PROXY,
+    resendCooldownSeconds: config.RESEND_COOLDOWN_SECONDS,
+    resendLimit: config.RESEND_LIMIT,
+  };
+}
+
+function noteLimiterFailure({ logger, metrics }: { logger: Logger; metrics: Metrics }, error: unknown): void {
+  metrics.rateLimiterFailures.inc();
+  logger.warn('budgets are kept in memory for a moment', { event: 'rate_limit_store_failed', error });
+}
+
+async function readyDatabase(db: ApiDeps['db']): Promise<void> {
+  const pending = await pendingMigrations(db);
+  if (pending.length > 0) throw new Error(`migrations are missing: ${pending.join(', ')}`);
+}
+
+async function serve(
+  deps: ApiDeps,
+  config: ApiConfig,
+  lifecycle: Lifecycle,
+  gateway: SqsGateway,
+): Promise<void> {
+  const { logger, metrics, readiness } = deps;
+  const at = config.HOST === undefined ? {} : { host: config.HOST };
+  const admin = await startAdminServer(
+    {
+      metrics: metrics.render,
+      readiness: { ...readiness, queue: gateway.check },
+      stopping: lifecycle.signal,
+    },
+    { port: config.METRICS_PORT, ...at },
+  );
+  lifecycle.onShutdown('metrics', () => admin.close());
+  const server = createServer(buildApp(deps));
+  // Longer than a load balancer keeps its connections (60 s), or it would send a request into a closing one.
+  server.keepAliveTimeout = 65_000;
+  server.requestTimeout = 30_000;
+  const port = await listen(server, { port: config.PORT, ...at });
+  lifecycle.onShutdown('http', () => drain(server));
+  logger.info('listening', { event: 'started', port, metrics_port: admin.port });
+}
+
+function listen(server: Server, at: { port: number; host?: string }): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(at, () => {
+      server.off('error', reject);
+      const address = server.address();
+      resolve(typeof address === 'object' && address ? address.port : at.port);
+    });
+  });
+}
+
+/** Takes no new connection, lets the requests under way end, and closes what lies idle. */
+function drain(server: Server): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.close((error) => (error ? reject(error) : resolve()));
+    server.closeIdleConnections();
+  });
+}

@@ -1,0 +1,124 @@
+import type { Request, RequestHandler, Response } from 'express';
+import type { Transaction } from 'kysely';
+import {
+  claimIdempotencyKey,
+  completeIdempotencyKey,
+  type IdempotencyAnswer,
+  type IdempotencyClaim,
+} from '../../database/queries/idempotency.ts';
+import type { Database } from '../../database/schema.ts';
+import { toUuid } from '../../domain/ids.ts';
+import type { Keyring } from '../../domain/recipients/keyring.ts';
+import { Problem } from '../problem.ts';
+import { principalOf } from './authenticate.ts';
+import { isCarriable, refusedText } from './text.ts';
+import { invalid } from './validate.ts';
+
+/** What a request is answered with, and what its replay is answered with. */
+export type Answer = { status: number; body: unknown; location: string | null };
+
+/** Refuses a request that moves value without an Idempotency-Key of 1 to 255 characters. */
+export const requireIdempotencyKey: RequestHandler = (request, _response, next) => {
+  const key = keyOf(request);
+  const detail = refusal(key);
+  if (detail !== null) throw invalid([{ header: 'Idempotency-Key', detail }]);
+  next();
+};
+
+export function idempotencyKeyMissing(): Problem {
+  return new Problem(
+    'idempotency_key_missing',
+    'send an Idempotency-Key header: a new random value per operation, the same one when you repeat it',
+  );
+}
+
+export type KeyClaim = Pick<IdempotencyClaim, 'scopeId' | 'key' | 'fingerprint'>;
+
+/** The caller's claim on their key; made before the transaction, so that no lock waits for it. */
+export function keyClaim(keyring: Keyring, request: Request, response: Response): KeyClaim {
+  return {
+    scopeId: toUuid(principalOf(response).senderId),
+    key: keyOf(request),
+    fingerprint: fingerprint(keyring, request),
+  };
+}
+
+/** Why a text can't be an idempotency key, or null. */
+export function refusal(key: string): string | null {
+  if (key.length > 255) return 'has more than 255 characters';
+  return isCarriable(key) ? null : refusedText;
+}
+
+/**
+ * Claims the key for an answer that is known beforehand. A null means: go on, and both become true together.
+ * @throws Problem `idempotency_key_mismatch`, `idempotency_key_in_progress`
+ */
+export async function claimAnswer(
+  trx: Transaction<Database>,
+  claim: KeyClaim,
+  answer: Answer,
+): Promise<Answer | null> {
+  return earlierAnswer(await claimIdempotencyKey(trx, { ...claim, ...answer }));
+}
+
+/** The same for an answer that `act` finds out. Runs `act` unless the key has an answer already. */
+export async function withIdempotency(
+  trx: Transaction<Database>,
+  claim: KeyClaim,
+  act: () => Promise<Answer>,
+): Promise<{ answer: Answer; replayed: boolean }> {
+  const placeholder = { status: 0, body: null, location: null };
+  const earlier = earlierAnswer(await claimIdempotencyKey(trx, { ...claim, ...placeholder }));
+  if (earlier) return { answer: earlier, replayed: true };
+  const answer = await act();
+  await completeIdempotencyKey(trx, { scopeId: claim.scopeId, key: claim.key, ...answer });
+  return { answer, replayed: false };
+}
+
+export function sendAnswer(response: Response, answer: Answer, replayed: boolean): void {
+  if (replayed) response.setHeader('Idempotency-Replayed', 'true');
+  if (answer.location !== null) response.setHeader('Location', answer.location);
+  response.status(answer.status).json(answer.body);
+}
+
+function keyOf(request: Request): string {
+  const key = request.get('idempotency-key')?.trim();
+  if (!key) throw idempotencyKeyMissing();
+  return key;
+}
+
+/**
+ * Hash of what was asked: method, path and body, whatever the order of the body's keys. Keyed, because all but the
+ * address of a body can be read elsewhere in the database, and a plain hash would confirm every guess at it.
+ */
+function fingerprint(keyring: Keyring, request: Request): Buffer {
+  const asked = `${request.method} ${request.path}\n${JSON.stringify(canonical(request.body))}`;
+  return keyring.hash('request-fingerprint', asked);
+}
+
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).map(([key, inner]) => [key, canonical(inner)] as const);
+  return entries.toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function earlierAnswer(claimed: IdempotencyAnswer): Answer | null {
+  switch (claimed.kind) {
+    case 'fresh':
+      return null;
+    case 'replay':
+      return { status: claimed.status, body: claimed.body, location: claimed.location };
+    case 'mismatch':
+      throw new Problem(
+        'idempotency_key_mismatch',
+        'this Idempotency-Key was used for a different request; use a new one',
+      );
+    case 'in_progress':
+      throw new Problem(
+        'idempotency_key_in_progress',
+        'the first request with this Idempotency-Key is still running; repeat this one in a moment',
+        { retryAfterSeconds: 1 },
+      );
+  }
+}

@@ -1,0 +1,72 @@
+import type { Request, RequestHandler, Response } from 'express';
+import type { z } from 'zod';
+import { type FieldError, Problem } from '../problem.ts';
+import { findRefusedText, jsonPointer, refusedText } from './text.ts';
+
+/** A step of a route that checks one part of the request, and hands the outcome to the steps behind it. */
+export type Validator<Schema extends z.ZodType> = RequestHandler & {
+  /** for the documentation */
+  schema: Schema;
+  /** The validated part. Only behind the step itself. */
+  of: (response: Response) => z.output<Schema>;
+};
+
+/** Checks the body, by characters first and then by schema. */
+export function body<Schema extends z.ZodType>(schema: Schema): Validator<Schema> {
+  return validator(
+    schema,
+    (request) => request.body,
+    (path) => ({ pointer: jsonPointer(path) }),
+  );
+}
+
+export function query<Schema extends z.ZodType>(schema: Schema): Validator<Schema> {
+  return validator(schema, (request) => ({ ...request.query }), parameter);
+}
+
+export function params<Schema extends z.ZodType>(schema: Schema): Validator<Schema> {
+  return validator(schema, (request) => ({ ...request.params }), parameter);
+}
+
+const parameter: Locate = (path) => ({ parameter: path.join('.') });
+
+export function invalid(errors: FieldError[]): Problem {
+  const [first] = errors;
+  const where = first?.pointer ?? first?.parameter ?? first?.header;
+  const detail =
+    errors.length === 1 && first
+      ? `${where ? `${where}: ` : ''}${first.detail}`
+      : `${errors.length} fields are not valid`;
+  return new Problem('validation_failed', detail, { errors });
+}
+
+type Locate = (path: readonly PropertyKey[]) => Omit<FieldError, 'detail'>;
+
+function validator<Schema extends z.ZodType>(
+  schema: Schema,
+  read: (request: Request) => unknown,
+  locate: Locate,
+): Validator<Schema> {
+  const key = Symbol('validated');
+  const handler: RequestHandler = (request, response, next) => {
+    const given = read(request);
+    const refused = findRefusedText(given);
+    if (refused.length > 0) throw invalid(refused.map((path) => ({ ...locate(path), detail: refusedText })));
+    const result = schema.safeParse(given);
+    if (!result.success) throw invalid(result.error.issues.flatMap((issue) => toFieldErrors(issue, locate)));
+    (response.locals as Record<symbol, unknown>)[key] = result.data;
+    next();
+  };
+  const of = (response: Response) => (response.locals as Record<symbol, unknown>)[key] as z.output<Schema>;
+  return Object.assign(handler, { schema, of });
+}
+
+function toFieldErrors(issue: z.core.$ZodIssue, locate: Locate): FieldError[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({
+      ...locate([...issue.path, key]),
+      detail: 'is not a field of this request',
+    }));
+  }
+  return [{ ...locate(issue.path), detail: issue.message }];
+}

@@ -1,0 +1,87 @@
+import type { Response } from 'express';
+import { isTransientDatabaseError } from '../database/errors.ts';
+import { DomainError } from '../domain/errors.ts';
+import { scrubText } from '../observability/scrub.ts';
+import { requestIdOf } from './middleware/request-context.ts';
+import { type FieldError, Problem, type ProblemOptions, problemKinds } from './problem.ts';
+
+/** Any error as the problem that the caller is told of. The unknown tells nothing. */
+export function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof DomainError) return fromDomain(error);
+  const parsing = fromBodyParser(error);
+  if (parsing) return parsing;
+  if (isTransientDatabaseError(error)) {
+    return new Problem('unavailable', 'the service is not available for the moment; try again', {
+      retryAfterSeconds: 2,
+      cause: error,
+    });
+  }
+  return new Problem('internal_error', 'an unexpected error; quote the request_id when you report it', {
+    cause: error,
+  });
+}
+
+/** Answers with RFC 9457 problem details. */
+export function sendProblem(response: Response, problem: Problem): void {
+  const { status, title, retryable } = problemKinds[problem.code];
+  const errors = problem.errors.map(scrubbed);
+  if (problem.retryAfterSeconds !== undefined) {
+    response.setHeader('Retry-After', String(Math.max(1, Math.ceil(problem.retryAfterSeconds))));
+  }
+  response
+    .status(status)
+    .set(problem.headers)
+    .type('application/problem+json')
+    .send(
+      JSON.stringify({
+        type: `urn:largesse:problem:${problem.code}`,
+        title,
+        status,
+        detail: problem.message,
+        code: problem.code,
+        request_id: requestIdOf(response),
+        retryable,
+        ...(errors.length > 0 ? { errors } : {}),
+      }),
+    );
+}
+
+function fromDomain(error: DomainError): Problem {
+  const { code, message, pointer, retryAfterSeconds, cause } = error;
+  const options: ProblemOptions = { cause };
+  if (pointer !== undefined) options.errors = [{ pointer, detail: message }];
+  if (retryAfterSeconds !== undefined) options.retryAfterSeconds = retryAfterSeconds;
+  if (code === 'unauthenticated') {
+    options.headers = { 'WWW-Authenticate': 'Bearer realm="largesse", error="invalid_token"' };
+  }
+  return new Problem(code, message, options);
+}
+
+/** What express.json and its relatives throw; their own messages quote the body. */
+function fromBodyParser(error: unknown): Problem | null {
+  if (!(error instanceof Error) || !('type' in error)) return null;
+  switch (error.type) {
+    case 'entity.too.large':
+      return new Problem('payload_too_large', 'the body may have at most 64 KiB');
+    case 'entity.parse.failed':
+      return new Problem('malformed_body', 'the body is not valid JSON');
+    case 'encoding.unsupported':
+    case 'charset.unsupported':
+      return new Problem('unsupported_media_type', 'send UTF-8, uncompressed or with gzip, deflate or br');
+    case 'request.aborted':
+    case 'request.size.invalid':
+    case 'parameters.too.many':
+    case 'querystring.parse.rangeError':
+      return new Problem('malformed_body', 'the body can not be read');
+    default:
+      return null;
+  }
+}
+
+/** A pointer names keys that the caller chose; a key may look like an address. */
+function scrubbed(error: FieldError): FieldError {
+  return Object.fromEntries(
+    Object.entries(error).map(([name, text]) => [name, scrubText(text)]),
+  ) as FieldError;
+}

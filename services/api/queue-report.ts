@@ -1,0 +1,39 @@
+import type { Kysely } from 'kysely';
+import { readGiftsUnderWay } from '../database/queries/gifts-under-way.ts';
+import { readOutboxBacklog } from '../database/queries/outbox.ts';
+import type { Database } from '../database/schema.ts';
+import type { QueueInfo } from '../queue/provision.ts';
+import { type QueueDepth, readQueueDepth } from '../queue/queue-depth.ts';
+import type { QueueClients } from '../queue/sqs.ts';
+
+export type QueueReport = {
+  queues: {
+    name: string;
+    depth: QueueDepth | null;
+    deadLetters: { name: string; depth: QueueDepth | null };
+  }[];
+  /** what Postgres knows of the same: it counts exactly, and knows ages */
+  gifts: Awaited<ReturnType<typeof readGiftsUnderWay>>;
+  outbox: Awaited<ReturnType<typeof readOutboxBacklog>>;
+};
+
+/** Depths are null while SQS does not answer or the queue has not been found yet: the rest is still worth knowing. */
+export async function readQueueReport(
+  deps: { db: Kysely<Database>; clients: QueueClients; queue: () => QueueInfo | undefined },
+  names: { queue: string; deadLetterQueue: string },
+): Promise<QueueReport> {
+  const queue = deps.queue();
+  const depthOf = (url: string | undefined) =>
+    url === undefined ? null : readQueueDepth(deps.clients, url).catch(() => null);
+  const [depth, deadDepth, gifts, outbox] = await Promise.all([
+    depthOf(queue?.url),
+    depthOf(queue?.deadLetterUrl),
+    readGiftsUnderWay(deps.db),
+    readOutboxBacklog(deps.db),
+  ]);
+  return {
+    queues: [{ name: names.queue, depth, deadLetters: { name: names.deadLetterQueue, depth: deadDepth } }],
+    gifts,
+    outbox,
+  };
+}

@@ -1,0 +1,163 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { claimOutboxRows, deleteOutboxRows, releaseOutboxRows } from '../database/queries/outbox.ts';
+import type { OutboxRow } from '../domain/gifts/accept-gifts.ts';
+import { Batcher } from '../queue/batcher.ts';
+import { Loop } from './loop.ts';
+import { type RelayDeps, sendRows } from './relay-send.ts';
+
+export type RelayOptions = {
+  sweepEveryMs?: number;
+  /** how long a sweep may take over the rows that it claimed, before another sweep may */
+  leaseSeconds?: number;
+  /** rows per claim of a sweep */
+  claimSize?: number;
+  /** claims under way at once while there is a backlog */
+  lanes?: number;
+  /** how long a fresh row waits for company: ten messages cost one request, and so does one */
+  gatherMs?: number;
+};
+
+/** A row in memory for this long has gone stale: its lease ends soon, and a sweep will see to it. */
+const staleMs = 10_000;
+/** After a failure fresh rows are left to the sweep for this long, which backs off and probes with few of them. */
+const freshPauseMs = 2_000;
+/** Rows in memory beyond this many are left to the sweep: a slow SQS must not fill the memory. */
+const maxInHand = 10_000;
+
+type InHand = { row: OutboxRow; since: number };
+
+/**
+ * Publishes committed outbox rows: at once those of this process, handed over in memory, and by a sweep those that
+ * somebody left behind. A row is deleted after it was sent, so a crash repeats a message and never loses one. No
+ * transaction and no connection is held while SQS is talked to.
+ */
+export class Relay {
+  readonly #deps: RelayDeps;
+  readonly #options: Required<RelayOptions>;
+  readonly #fresh: Batcher<InHand, undefined>;
+  readonly #sent: Batcher<string, undefined>;
+  readonly #sweep: Loop;
+  readonly #outside = AsyncLocalStorage.snapshot();
+  #inHand = 0;
+  #sendingFails = false;
+  #freshPausedUntil = 0;
+  #stopped = false;
+
+  constructor(deps: RelayDeps, options: RelayOptions = {}) {
+    this.#deps = deps;
+    this.#options = {
+      sweepEveryMs: 1_000,
+      leaseSeconds: 30,
+      claimSize: 500,
+      lanes: 3,
+      gatherMs: 20,
+      ...options,
+    };
+    this.#fresh = new Batcher({
+      run: (rows) => this.#publishFresh(rows),
+      maxSize: 10,
+      maxDelayMs: this.#options.gatherMs,
+    });
+    this.#sent = new Batcher({ run: (ids) => this.#delete(ids), maxSize: 500, maxDelayMs: 20 });
+    this.#sweep = new Loop({
+      everyMs: this.#options.sweepEveryMs,
+      random: deps.random,
+      run: (signal) => this.#sweepAll(signal),
+      onFailure: (error, nextTryMs) =>
+        deps.logger.warn('the outbox could not be published', {
+          event: 'outbox_sweep_failed',
+          error,
+          next_try_ms: nextTryMs,
+        }),
+    });
+  }
+
+  start(): void {
+    this.#sweep.start();
+  }
+
+  /** Takes over rows whose transaction has committed. Returns at once; what it can't take, the sweep finds. */
+  publish(rows: readonly OutboxRow[]): void {
+    for (const row of rows) {
+      if (!this.#takesFresh()) return;
+      this.#inHand += 1;
+      void this.#outside(() => this.#fresh.add({ row, since: performance.now() }))
+        .catch((error: unknown) => this.#report(error))
+        .finally(() => {
+          this.#inHand -= 1;
+        });
+    }
+  }
+
+  /** Ends the sweep, sends what is in memory, deletes what was sent. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#sweep.stop();
+    await this.#fresh.close();
+    await this.#sent.close();
+  }
+
+  #takesFresh(): boolean {
+    return !this.#stopped && this.#inHand < maxInHand && performance.now() >= this.#freshPausedUntil;
+  }
+
+  async #publishFresh(rows: readonly InHand[]): Promise<undefined[]> {
+    const since = performance.now() - staleMs;
+    const { sent, failed } = await sendRows(
+      this.#deps,
+      rows.filter((held) => held.since >= since).map((held) => held.row),
+    );
+    this.#note(failed.length > 0);
+    for (const id of sent) void this.#sent.add(id).catch((error: unknown) => this.#report(error));
+    return rows.map(() => undefined);
+  }
+
+  async #sweepAll(signal: AbortSignal): Promise<void> {
+    const more = await this.#sweepOnce();
+    if (!more) return;
+    const lane = async () => {
+      while (!signal.aborted && (await this.#sweepOnce()));
+    };
+    await Promise.all(Array.from({ length: this.#options.lanes }, lane));
+  }
+
+  /** @returns whether there is more to do. @throws when SQS takes nothing, for the loop to back off */
+  async #sweepOnce(): Promise<boolean> {
+    const { db } = this.#deps;
+    // While SQS fails, ten rows are enough to find out whether it still does.
+    const size = this.#sendingFails ? 10 : this.#options.claimSize;
+    const claimed = await claimOutboxRows(db, size, this.#options.leaseSeconds);
+    if (claimed.length === 0) return false;
+    const { sent, failed, reason } = await sendRows(this.#deps, claimed.map(toOutboxRow));
+    await deleteOutboxRows(db, sent);
+    this.#note(failed.length > 0);
+    if (failed.length === 0) return claimed.length === size;
+    await releaseOutboxRows(db, failed);
+    throw new Error(`${failed.length} of ${claimed.length} messages were not taken: ${reason}`);
+  }
+
+  #note(failed: boolean): void {
+    this.#sendingFails = failed;
+    if (failed) this.#freshPausedUntil = performance.now() + freshPauseMs;
+  }
+
+  async #delete(ids: readonly string[]): Promise<undefined[]> {
+    await deleteOutboxRows(this.#deps.db, ids);
+    return ids.map(() => undefined);
+  }
+
+  /** Nothing is lost by it: a row that stays is sent again. */
+  #report(error: unknown): void {
+    this.#deps.logger.warn('an outbox row stays for the sweep', { event: 'outbox_row_left', error });
+  }
+}
+
+function toOutboxRow(row: Awaited<ReturnType<typeof claimOutboxRows>>[number]): OutboxRow {
+  return {
+    id: row.id,
+    queue: row.queue,
+    body: row.body,
+    groupId: row.group_id,
+    traceHeader: row.trace_header,
+  };
+}

@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import type { ZodOpenApiPathsObject } from 'zod-openapi';
+import { describe } from '../docs/describe.ts';
+import { claimBody, claimSchema } from './claims.ts';
+
+const tag = 'Claims';
+
+export const claimPaths: ZodOpenApiPathsObject = {
+  '/claim/{token}': {
+    get: describe({
+      id: 'showClaimPage',
+      summary: 'The page behind a claim link; opening it changes nothing',
+      tag,
+      roles: null,
+      path: z.object({ token: z.string() }),
+      answers: { 200: { description: 'The gift, and a button to claim it', html: true } },
+      problems: ['not_found'],
+    }),
+  },
+  '/v1/claims': {
+    post: describe({
+      id: 'claimGift',
+      summary: 'Take the voucher of a gift; its code is shown once',
+      description:
+        'The same key gets the same claim and code again. A browser that sends the form of the claim page is answered with a page.',
+      tag,
+      roles: null,
+      body: claimBody.schema,
+      form: true,
+      idempotent: true,
+      answers: {
+        200: { description: 'The code, for people', html: true },
+        201: { description: 'Claimed', schema: claimSchema },
+      },
+      problems: ['not_found', 'state_conflict', 'claim_unavailable'],
+    }),
+  },
+};

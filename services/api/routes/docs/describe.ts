@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import type { ZodOpenApiOperationObject, ZodOpenApiResponsesObject } from 'zod-openapi';
+import { type ProblemCode, problemKinds } from '../../problem.ts';
+
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.enum(Object.keys(problemKinds) as [ProblemCode, ...ProblemCode[]]),
+    request_id: z.string(),
+    retryable: z.boolean().meta({ description: 'Whether the very same request may succeed later' }),
+    errors: z
+      .array(
+        z.object({
+          pointer: z.string().optional().meta({ description: 'JSON Pointer into the body' }),
+          parameter: z.string().optional(),
+          header: z.string().optional(),
+          detail: z.string(),
+        }),
+      )
+      .optional(),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457 problem details' });
+
+export type OperationDescription = {
+  id: string;
+  summary: string;
+  description?: string;
+  tag: string;
+  /** roles of which the key needs one; null: no key */
+  roles: string | null;
+  path?: z.ZodObject;
+  query?: z.ZodObject;
+  body?: z.ZodType;
+  /** also as a form on a page */
+  form?: boolean;
+  idempotent?: boolean;
+  answers: Record<number, { description: string; schema?: z.ZodType; html?: boolean; location?: boolean }>;
+  problems: ProblemCode[];
+};
+
+/** An operation of the OpenAPI document, with what all operations have in common. */
+export function describe(operation: OperationDescription): ZodOpenApiOperationObject {
+  const { path, query, body, idempotent } = operation;
+  const header = idempotent ? z.object({ 'Idempotency-Key': idempotencyKey }) : undefined;
+  return {
+    operationId: operation.id,
+    summary: operation.summary,
+    ...(operation.description ? { description: operation.description } : {}),
+    tags: [operation.tag],
+    security: operation.roles === null ? [] : [{ apiKey: [] }],
+    ...(operation.roles === null ? {} : { 'x-roles': operation.roles }),
+    requestParams: { ...(path && { path }), ...(query && { query }), ...(header && { header }) },
+    ...(body && { requestBody: { required: true, content: bodyContent(body, operation.form ?? false) } }),
+    responses: { ...answers(operation), ...problems(operation) },
+  };
+}
+
+const idempotencyKey = z
+  .string()
+  .min(1)
+  .max(255)
+  .meta({
+    description: 'A new random value per operation, the same one when it is repeated; kept for 30 days',
+  });
+
+function bodyContent(schema: z.ZodType, form: boolean) {
+  return {
+    'application/json': { schema },
+    ...(form ? { 'application/x-www-form-urlencoded': { schema } } : {}),
+  };
+}
+
+function answers({ answers, idempotent }: OperationDescription): ZodOpenApiResponsesObject {
+  const text = { schema: { type: 'string' as const } };
+  const described: ZodOpenApiResponsesObject = {};
+  for (const [status, { description, schema, html, location }] of Object.entries(answers)) {
+    described[status as `${1 | 2 | 3 | 4 | 5}${string}`] = {
+      description,
+      headers: {
+        'X-Request-Id': text,
+        ...(location ? { Location: text } : {}),
+        ...(idempotent ? { 'Idempotency-Replayed': text } : {}),
+      },
+      content: {
+        ...(schema ? { 'application/json': { schema } } : {}),
+        ...(html ? { 'text/html': text } : {}),
+      },
+    };
+  }
+  return described;
+}
+
+/** One answer per status: several codes may share it. */
+function problems({ problems, roles, idempotent, body }: OperationDescription): ZodOpenApiResponsesObject {
+  const codes: ProblemCode[] = [
+    ...problems,
+    ...(roles === null ? [] : (['unauthenticated', 'forbidden'] as const)),
+    ...(body
+      ? (['malformed_body', 'payload_too_large', 'unsupported_media_type', 'validation_failed'] as const)
+      : []),
+    ...(idempotent
+      ? (['idempotency_key_missing', 'idempotency_key_mismatch', 'idempotency_key_in_progress'] as const)
+      : []),
+    'rate_limited',
+    'internal_error',
+    'unavailable',
+  ];
+  const byStatus = Map.groupBy(new Set(codes), (code) => problemKinds[code].status);
+  return Object.fromEntries(
+    [...byStatus].map(([status, group]) => [
+      status,
+      {
+        description: group.map((code) => `\`${code}\`: ${problemKinds[code].title}`).join('; '),
+        content: { 'application/problem+json': { schema: problemSchema } },
+      },
+    ]),
+  );
+}

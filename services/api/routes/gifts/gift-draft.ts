@@ -1,0 +1,66 @@
+import type { GiftDraft } from '../../../domain/gifts/prepare-gift.ts';
+import type { Recipient } from '../../../domain/recipients/recipient.ts';
+import type { Principal } from '../../../domain/senders/api-key.ts';
+import { invalid } from '../../middleware/validate.ts';
+import type { FieldError } from '../../problem.ts';
+import type { GiftRequest } from './gift-request.ts';
+
+/** The request in the domain's words. @throws Problem `validation_failed` for times that can't be */
+export function toGiftDraft(
+  request: GiftRequest,
+  { principal, requestId, now }: { principal: Principal; requestId: string; now: Date },
+): GiftDraft {
+  const times = {
+    now,
+    deliverAt: request.deliver_at === undefined ? null : new Date(request.deliver_at),
+    expiresAt: request.expires_at === undefined ? null : new Date(request.expires_at),
+  };
+  const errors = timeRules.map((rule) => rule(times)).filter((error) => error !== null);
+  if (errors.length > 0) throw invalid(errors);
+  return {
+    senderId: principal.senderId,
+    apiKeyId: principal.apiKeyId,
+    value: request.value,
+    recipient: toRecipient(request),
+    binding: request.binding,
+    deliverAt: times.deliverAt,
+    expiresAt: times.expiresAt,
+    externalId: request.external_id ?? null,
+    metadata: request.metadata,
+    requestId,
+  };
+}
+
+type Times = { now: Date; deliverAt: Date | null; expiresAt: Date | null };
+
+const minuteMs = 60_000;
+const yearMs = 366 * 24 * 60 * minuteMs;
+/** A gift that expires while its mail is still on the way helps nobody. */
+const shortestLifeMs = 10 * minuteMs;
+
+const timeRules: ((times: Times) => FieldError | null)[] = [
+  ({ now, deliverAt }) =>
+    deliverAt && deliverAt <= now ? { pointer: '/deliver_at', detail: 'must be in the future' } : null,
+  ({ now, deliverAt }) =>
+    deliverAt && deliverAt.getTime() - now.getTime() > yearMs
+      ? { pointer: '/deliver_at', detail: 'must be within a year' }
+      : null,
+  ({ now, deliverAt, expiresAt }) =>
+    expiresAt && expiresAt.getTime() - (deliverAt ?? now).getTime() < shortestLifeMs
+      ? { pointer: '/expires_at', detail: 'must be at least 10 minutes after the delivery' }
+      : null,
+  ({ now, expiresAt }) =>
+    expiresAt && expiresAt.getTime() - now.getTime() > 10 * yearMs
+      ? { pointer: '/expires_at', detail: 'must be within ten years' }
+      : null,
+];
+
+function toRecipient({ recipient, message, sender_name: senderName }: GiftRequest): Recipient {
+  const words = {
+    ...(message === undefined ? {} : { message }),
+    ...(senderName === undefined ? {} : { senderName }),
+  };
+  return recipient.type === 'email'
+    ? { kind: 'email', email: recipient.email, ...words }
+    : { kind: 'wallet', address: recipient.address, chainId: recipient.chain_id, ...words };
+}

@@ -1,0 +1,107 @@
+import { z } from 'zod';
+import type { TimelineEntry } from '../../../domain/gifts/timeline.ts';
+import { fromUuid } from '../../../domain/ids.ts';
+
+const timestamp = z.iso.datetime();
+const failureClass = z.enum(['transient', 'permanent', 'poison', 'unknown']);
+
+const eventSchema = z.object({
+  id: z.string(),
+  object: z.literal('audit_record'),
+  at: timestamp,
+  action: z.string().meta({ examples: ['gift.accepted'] }),
+  actor: z.object({ kind: z.string(), id: z.string().nullable() }),
+  request_id: z.string().nullable(),
+  data: z.record(z.string(), z.unknown()),
+});
+
+const attemptSchema = z.object({
+  id: z.string(),
+  object: z.literal('delivery_attempt'),
+  at: timestamp,
+  delivery_id: z.string(),
+  purpose: z.enum(['gift', 'resend', 'reminder']),
+  channel: z.enum(['email', 'wallet']),
+  number: z.int(),
+  outcome: z.enum(['started', 'sent', 'retry', 'dead_letter', 'interrupted', 'superseded']),
+  class: failureClass.nullable(),
+  code: z.string().nullable(),
+  reason: z.string().nullable(),
+  message_id: z.string().nullable(),
+  receive_count: z.int().nullable(),
+  finished_at: timestamp.nullable(),
+  next_attempt_at: timestamp.nullable(),
+});
+
+const deadLetterSchema = z.object({
+  id: z.string(),
+  object: z.literal('dead_letter'),
+  at: timestamp,
+  queue: z.string(),
+  message_id: z.string(),
+  class: failureClass,
+  reason: z.string(),
+  receive_count: z.int(),
+  verdict: z.enum(['redrive', 'quarantine', 'discard', 'wait']),
+  rule: z.string().nullable(),
+  applied_at: timestamp.nullable(),
+});
+
+/** The shapes that a timeline is made of, told apart by `object`. */
+export const timelineEntrySchema = z
+  .discriminatedUnion('object', [eventSchema, attemptSchema, deadLetterSchema])
+  .meta({ id: 'TimelineEntry' });
+
+export type TimelineResource = z.output<typeof timelineEntrySchema>;
+
+export function timelineResource(entry: TimelineEntry): TimelineResource {
+  const at = entry.at.toISOString();
+  switch (entry.kind) {
+    case 'event':
+      return eventResource(entry.record, at);
+    case 'attempt':
+      return attemptResource(entry.attempt, at);
+    case 'dead_letter': {
+      const { id, first_seen_at: _seen, applied_at: appliedAt, ...letter } = entry.letter;
+      return {
+        id: fromUuid('ddl', id),
+        object: 'dead_letter',
+        at,
+        ...letter,
+        applied_at: appliedAt?.toISOString() ?? null,
+      };
+    }
+  }
+}
+
+type Entry<Kind extends TimelineEntry['kind']> = Extract<TimelineEntry, { kind: Kind }>;
+
+function eventResource(record: Entry<'event'>['record'], at: string): TimelineResource {
+  return {
+    id: fromUuid('aud', record.id),
+    object: 'audit_record',
+    at,
+    action: record.action,
+    actor: { kind: record.actor_kind, id: actorId(record) },
+    request_id: record.request_id,
+    data: record.data,
+  };
+}
+
+function actorId({ actor_kind: kind, actor_id: id }: Entry<'event'>['record']): string | null {
+  if (id === null) return null;
+  return kind === 'api_key' ? fromUuid('key', id) : id;
+}
+
+function attemptResource(attempt: Entry<'attempt'>['attempt'], at: string): TimelineResource {
+  const { started_at: _started, ...rest } = attempt;
+  return {
+    ...rest,
+    id: fromUuid('dat', attempt.id),
+    object: 'delivery_attempt',
+    at,
+    delivery_id: fromUuid('dlv', attempt.delivery_id),
+    finished_at: attempt.finished_at?.toISOString() ?? null,
+    next_attempt_at: attempt.next_attempt_at?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,83 @@
+import { type Kysely, sql, type Transaction } from 'kysely';
+import type { Binding, Channel, Database, GiftState, VoucherState } from '../schema.ts';
+
+/** A gift as its claim link sees it: what the page shows, and what is needed to claim. */
+export type ClaimableRow = {
+  id: string;
+  state: GiftState;
+  channel: Channel;
+  amount_minor: number;
+  currency: string;
+  binding: Binding;
+  claim_version: number;
+  expires_at: Date | null;
+  expired: boolean;
+  sender_name: string;
+  recipient_id: string;
+  sealed: Buffer;
+  wrapped_key: Buffer | null;
+  keyring_key_id: string;
+  voucher_id: string | null;
+  voucher_state: VoucherState | null;
+  code_salt: Buffer | null;
+  claim_id: string | null;
+  claim_key: string | null;
+  claimed_at: Date | null;
+};
+
+export async function findClaimable(db: Kysely<Database>, giftId: string): Promise<ClaimableRow | undefined> {
+  return (await selectClaimable(giftId).execute(db)).rows[0];
+}
+
+/** The same, locked against every other change of the gift until the transaction ends. */
+export async function lockClaimable(
+  trx: Transaction<Database>,
+  giftId: string,
+): Promise<ClaimableRow | undefined> {
+  // Locked first and read after: a statement that waits for a lock would show what it joined before the wait.
+  await sql`select 1 from gifts where id = ${giftId} for no key update`.execute(trx);
+  return (await selectClaimable(giftId).execute(trx)).rows[0];
+}
+
+export type ClaimInsert = {
+  id: string;
+  giftId: string;
+  voucherId: string;
+  binding: Binding;
+  idempotencyKey: string;
+  requestId: string | null;
+  auditId: string;
+  createdAt: Date;
+};
+
+/** The claim, the gift's state and the audit record, in one statement. */
+export async function insertClaim(trx: Transaction<Database>, claim: ClaimInsert): Promise<void> {
+  await sql`
+    with new_claim as (
+      insert into claims (id, gift_id, voucher_id, binding, idempotency_key, created_at)
+      values (${claim.id}, ${claim.giftId}, ${claim.voucherId}, ${claim.binding}, ${claim.idempotencyKey},
+        ${claim.createdAt})
+    ), moved as (
+      update gifts set state = 'claimed', state_changed_at = ${claim.createdAt} where id = ${claim.giftId}
+    )
+    insert into audit_records (id, action, actor_kind, subject_kind, subject_id, request_id, data, created_at)
+    values (${claim.auditId}, 'gift.claimed', 'recipient', 'gift', ${claim.giftId}, ${claim.requestId},
+      jsonb_build_object('claim_id', ${claim.id}::text, 'binding', ${claim.binding}::text), ${claim.createdAt})`.execute(
+    trx,
+  );
+}
+
+function selectClaimable(giftId: string) {
+  return sql<ClaimableRow>`
+    select g.id, g.state, g.channel, g.amount_minor, g.currency, g.binding, g.claim_version, g.expires_at,
+      coalesce(g.expires_at <= clock_timestamp(), false) as expired, s.name as sender_name,
+      r.id as recipient_id, r.sealed, r.wrapped_key, r.keyring_key_id,
+      v.id as voucher_id, v.state as voucher_state, v.code_salt,
+      c.id as claim_id, c.idempotency_key as claim_key, c.created_at as claimed_at
+    from gifts g
+    join senders s on s.id = g.sender_id
+    join recipients r on r.id = g.recipient_id
+    left join vouchers v on v.gift_id = g.id
+    left join claims c on c.gift_id = g.id
+    where g.id = ${giftId}`;
+}

@@ -1,0 +1,137 @@
+import { type Kysely, sql, type Transaction } from 'kysely';
+import type { Database } from '../schema.ts';
+import { type Page, type PageRequest, pageClauses, toPage } from './page.ts';
+
+export type FundingAccountRow = {
+  id: string;
+  sender_id: string;
+  currency: string;
+  available_minor: number;
+  reserved_minor: number;
+  created_at: Date;
+};
+
+/** A sender's funding accounts with their balances. */
+export async function listFundingAccountRows(
+  db: Kysely<Database>,
+  senderId: string,
+  page: PageRequest,
+): Promise<Page<FundingAccountRow>> {
+  const { where, orderBy, limit } = pageClauses('f.id', page);
+  const rows = await selectFundingAccounts(db)
+    .where('f.sender_id', '=', senderId)
+    .where(where)
+    .orderBy(orderBy)
+    .limit(limit)
+    .execute();
+  return toPage(rows, page);
+}
+
+export async function findFundingAccountRow(
+  db: Kysely<Database>,
+  senderId: string,
+  currency: string,
+): Promise<FundingAccountRow | undefined> {
+  return await selectFundingAccounts(db)
+    .where('f.sender_id', '=', senderId)
+    .where('f.currency', '=', currency)
+    .executeTakeFirst();
+}
+
+/** Ids to use for whatever of this is missing. */
+export type FundingAccountIds = {
+  fundingAccountId: string;
+  availableId: string;
+  reservedId: string;
+  worldId: string;
+  outstandingId: string;
+};
+
+/** Makes sure that the sender has a funding account in this currency, with all ledger accounts behind it. */
+export async function ensureFundingAccount(
+  trx: Transaction<Database>,
+  account: { senderId: string; currency: string },
+  ids: FundingAccountIds,
+): Promise<{ id: string; availableId: string; worldId: string }> {
+  const { senderId, currency } = account;
+  await sql`
+    insert into funding_accounts (id, sender_id, currency) values (${ids.fundingAccountId}, ${senderId}, ${currency})
+    on conflict (sender_id, currency) do nothing`.execute(trx);
+  await sql`
+    insert into ledger_accounts (id, kind, currency) values
+      (${ids.worldId}, 'world', ${currency}), (${ids.outstandingId}, 'outstanding', ${currency})
+    on conflict (currency, kind) where funding_account_id is null do nothing`.execute(trx);
+  await sql`
+    insert into ledger_accounts (id, kind, funding_account_id, currency, balance_minor)
+    select new.id, new.kind, f.id, f.currency, 0
+    from funding_accounts f,
+      (values (${ids.availableId}::uuid, 'available'), (${ids.reservedId}::uuid, 'reserved')) as new (id, kind)
+    where f.sender_id = ${senderId} and f.currency = ${currency}
+    on conflict (funding_account_id, kind) where funding_account_id is not null do nothing`.execute(trx);
+  return await trx
+    .selectFrom('funding_accounts as f')
+    .innerJoin('ledger_accounts as available', (join) =>
+      join.onRef('available.funding_account_id', '=', 'f.id').on('available.kind', '=', 'available'),
+    )
+    .innerJoin('ledger_accounts as world', (join) =>
+      join.onRef('world.currency', '=', 'f.currency').on('world.kind', '=', 'world'),
+    )
+    .select(['f.id', 'available.id as availableId', 'world.id as worldId'])
+    .where('f.sender_id', '=', senderId)
+    .where('f.currency', '=', currency)
+    .executeTakeFirstOrThrow();
+}
+
+export type TopupInsert = {
+  id: string;
+  fundingAccountId: string;
+  currency: string;
+  amountMinor: number;
+  reference: string | null;
+  transferId: string;
+  worldId: string;
+  availableId: string;
+  audit: { id: string; actorId: string | null; actorKind: 'api_key' | 'admin'; requestId: string | null };
+  createdAt: Date;
+};
+
+/** A credited top-up, its transfer from the world and its audit record, in one statement. */
+export async function insertCreditedTopup(trx: Transaction<Database>, topup: TopupInsert): Promise<void> {
+  const { id, currency, amountMinor, transferId, createdAt, audit } = topup;
+  const data = JSON.stringify({ kind: 'manual', topup_id: id, amount: amountMinor, currency });
+  await sql`
+    with new_topup as (
+      insert into topups (id, funding_account_id, currency, kind, state, amount_minor, reference, created_at)
+      values (${id}, ${topup.fundingAccountId}, ${currency}, 'manual', 'credited', ${amountMinor}::bigint,
+        ${topup.reference}, ${createdAt})
+    ), new_transfer as (
+      insert into ledger_transfers (id, kind, topup_id, created_at)
+      values (${transferId}, 'topup', ${id}, ${createdAt})
+    ), new_audit_record as (
+      insert into audit_records (id, action, actor_kind, actor_id, subject_kind, subject_id, request_id, data, created_at)
+      values (${audit.id}, 'funding.topped_up', ${audit.actorKind}, ${audit.actorId}::uuid, 'funding_account',
+        ${topup.fundingAccountId}, ${audit.requestId}, ${data}::jsonb, ${createdAt})
+    )
+    insert into ledger_entries (transfer_id, account_id, currency, amount_minor) values
+      (${transferId}, ${topup.worldId}, ${currency}, -(${amountMinor}::bigint)),
+      (${transferId}, ${topup.availableId}, ${currency}, ${amountMinor}::bigint)`.execute(trx);
+}
+
+function selectFundingAccounts(db: Kysely<Database>) {
+  return db
+    .selectFrom('funding_accounts as f')
+    .innerJoin('ledger_accounts as available', (join) =>
+      join.onRef('available.funding_account_id', '=', 'f.id').on('available.kind', '=', 'available'),
+    )
+    .innerJoin('ledger_accounts as reserved', (join) =>
+      join.onRef('reserved.funding_account_id', '=', 'f.id').on('reserved.kind', '=', 'reserved'),
+    )
+    .select((eb) => [
+      'f.id',
+      'f.sender_id',
+      'f.currency',
+      'f.created_at',
+      eb.ref('available.balance_minor').$notNull().as('available_minor'),
+      eb.ref('reserved.balance_minor').$notNull().as('reserved_minor'),
+    ]);
+}

@@ -1,0 +1,57 @@
+import type { Kysely } from 'kysely';
+import type { Database } from '../schema.ts';
+
+/** Opens a run. A run that is still open belongs to a process that died: the lease allows only one at a time. */
+export async function startRun(
+  db: Kysely<Database>,
+  run: { id: string; queue: string; dryRun: boolean; startedAt: Date },
+): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    await trx
+      .updateTable('reconciler_runs')
+      .set({ outcome: 'interrupted', finished_at: run.startedAt })
+      .where('queue', '=', run.queue)
+      .where('outcome', '=', 'running')
+      .execute();
+    await trx
+      .insertInto('reconciler_runs')
+      .values({
+        id: run.id,
+        queue: run.queue,
+        dry_run: run.dryRun,
+        counts: '{}',
+        started_at: run.startedAt,
+        finished_at: null,
+      })
+      .execute();
+  });
+}
+
+export async function finishRun(
+  db: Kysely<Database>,
+  run: { id: string; outcome: string; counts: Record<string, number>; finishedAt: Date },
+): Promise<void> {
+  await db
+    .updateTable('reconciler_runs')
+    .set({ outcome: run.outcome, counts: JSON.stringify(run.counts), finished_at: run.finishedAt })
+    .where('id', '=', run.id)
+    .execute();
+}
+
+/** The counts of the last real run of a queue that came to its end. */
+export async function lastRunCounts(
+  db: Kysely<Database>,
+  queue: string,
+): Promise<Record<string, number> | null> {
+  const run = await db
+    .selectFrom('reconciler_runs')
+    .select('counts')
+    .where('queue', '=', queue)
+    .where('dry_run', '=', false)
+    .where('finished_at', 'is not', null)
+    .where('outcome', '<>', 'interrupted')
+    .orderBy('started_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return run?.counts ?? null;
+}

@@ -1,0 +1,92 @@
+import type { Transaction } from 'kysely';
+import { type ClaimableRow, insertClaim, lockClaimable } from '../../database/queries/claims.ts';
+import type { Database } from '../../database/schema.ts';
+import { DomainError } from '../errors.ts';
+import { type ClaimId, fromUuid, type GiftId, newId, newUuid, toUuid, type VoucherId } from '../ids.ts';
+import type { Money } from '../money.ts';
+import type { Keyring } from '../recipients/keyring.ts';
+import { codeOf } from '../vouchers/code.ts';
+import { type ClaimStatus, claimedGift, claimStatus, provenBy } from './claim-link.ts';
+
+export type Claim = {
+  id: ClaimId;
+  giftId: GiftId;
+  voucherId: VoucherId;
+  /** shown to whoever made the claim, and stored nowhere */
+  code: string;
+  value: Money;
+  expiresAt: Date | null;
+  createdAt: Date;
+  /** whether this key had claimed before */
+  replayed: boolean;
+};
+
+export type ClaimRequest = { token: string; idempotencyKey: string; requestId: string | null };
+
+/**
+ * Takes the voucher, once. The claim itself remembers the key that made it: the same key gets the same code again,
+ * any other is refused.
+ * @throws DomainError `not_found`, `state_conflict`, `claim_unavailable`
+ */
+export async function claimVoucher(
+  trx: Transaction<Database>,
+  deps: { keyring: Keyring },
+  request: ClaimRequest,
+  now: Date,
+): Promise<Claim> {
+  const giftId = claimedGift(request.token);
+  const row = provenBy(deps.keyring, request.token, giftId, await lockClaimable(trx, toUuid(giftId)));
+  if (row.claim_id !== null && row.claim_key === request.idempotencyKey) {
+    return toClaim(deps.keyring, row, { id: row.claim_id, createdAt: row.claimed_at ?? now, replayed: true });
+  }
+  const refusal = refusals[claimStatus(row)];
+  if (refusal) throw refusal();
+  const id = toUuid(newId('clm'));
+  await insertClaim(trx, {
+    id,
+    giftId: row.id,
+    voucherId: voucherOf(row).id,
+    binding: row.binding,
+    idempotencyKey: request.idempotencyKey,
+    requestId: request.requestId,
+    auditId: newUuid(),
+    createdAt: now,
+  });
+  return toClaim(deps.keyring, row, { id, createdAt: now, replayed: false });
+}
+
+const refusals: Readonly<Record<ClaimStatus, (() => DomainError) | null>> = {
+  open: null,
+  not_ready: () =>
+    new DomainError('state_conflict', 'the gift is still on its way; try again in a few seconds', {
+      retryAfterSeconds: 5,
+    }),
+  claimed: () => new DomainError('state_conflict', 'the gift was claimed already'),
+  expired: () => new DomainError('claim_unavailable', 'the gift has expired'),
+  over: () => new DomainError('claim_unavailable', 'the gift is no longer available'),
+};
+
+function toClaim(
+  keyring: Keyring,
+  row: ClaimableRow,
+  claim: { id: string; createdAt: Date; replayed: boolean },
+): Claim {
+  const voucher = voucherOf(row);
+  return {
+    id: fromUuid('clm', claim.id),
+    giftId: fromUuid('gft', row.id),
+    voucherId: fromUuid('vch', voucher.id),
+    code: codeOf(keyring, voucher.salt),
+    value: { amount: row.amount_minor, currency: row.currency },
+    expiresAt: row.expires_at,
+    createdAt: claim.createdAt,
+    replayed: claim.replayed,
+  };
+}
+
+function voucherOf(row: ClaimableRow): { id: string; salt: Buffer } {
+  if (row.voucher_id === null || row.code_salt === null) {
+    throw new Error(`gift ${row.id} is ${row.state} without a voucher`);
+  }
+  return { id: row.voucher_id, salt: row.code_salt };
+}
