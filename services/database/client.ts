@@ -9,7 +9,7 @@ export type DatabaseOptions = {
   applicationName: string;
   /** bound on every statement, in milliseconds */
   statementTimeoutMs?: number;
-  /** told of each connection that the server or the network ended while it lay idle in the pool */
+  /** told of each connection that the server or the network ended between two statements */
   onConnectionLost?: (error: Error) => void;
 };
 
@@ -28,8 +28,10 @@ export function createDatabase(options: DatabaseOptions): DatabaseClient {
     query_timeout: options.statementTimeoutMs ?? 15_000,
     types: { getTypeParser },
   });
-  // Without a listener a restarted server ends the process by an unhandled 'error' event.
-  pool.on('error', (error) => options.onConnectionLost?.(error));
+  // Without a listener a restarted server ends the process by an unhandled 'error' event. The pool listens only to clients
+  // that lie idle in it; one that is in use, between two statements of a transaction, would have nobody.
+  pool.on('connect', (client) => client.on('error', (error) => options.onConnectionLost?.(error)));
+  pool.on('error', () => undefined);
   return { db: new Kysely<Database>({ dialect: new PostgresDialect({ pool }) }), pool };
 }
 
