@@ -12,6 +12,8 @@ export interface DeadLetterQueue {
   /** Where its messages go back to. */
   readonly sourceUrl: string;
   readonly sourceArn: string;
+  /** How long the source keeps a message; null where an emulator does not say. */
+  readonly sourceRetentionSeconds: number | null;
   /** Visible, in flight and delayed together; approximate, as all counts of SQS. */
   readonly depth: number;
   /** Null where an emulator does not say. Counted from when a message was first sent, not from when it died. */
@@ -49,14 +51,14 @@ export async function findDeadLetterQueue(
   const [, , , , account, name = ''] = arn.split(':');
   const url = await urlOf(clients, name, account);
   const attributes = await attributesOf(clients, url);
-  const retention = attributes['MessageRetentionPeriod'];
   return {
     url,
     arn,
     sourceUrl,
     sourceArn: source['QueueArn'] ?? '',
+    sourceRetentionSeconds: retentionOf(source),
     depth: depthOf(attributes),
-    retentionSeconds: retention === undefined ? null : Number(retention),
+    retentionSeconds: retentionOf(attributes),
   };
 }
 
@@ -124,6 +126,11 @@ async function attributesOf(clients: QueueClients, url: string): Promise<Record<
 function deadLetterTargetArn(redrivePolicy: string | undefined): string | null {
   if (redrivePolicy === undefined || redrivePolicy === '') return null;
   return (JSON.parse(redrivePolicy) as { deadLetterTargetArn?: string }).deadLetterTargetArn ?? null;
+}
+
+function retentionOf(attributes: Record<string, string>): number | null {
+  const retention = attributes['MessageRetentionPeriod'];
+  return retention === undefined ? null : Number(retention);
 }
 
 function depthOf(attributes: Record<string, string>): number {

@@ -1,0 +1,92 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { markVerdictsApplied, recordVerdicts } from '../database/queries/dead-letters.ts';
+import { resetRetryBudgets } from '../database/queries/reconciler-gifts.ts';
+import { newUuid, toUuid } from '../domain/ids.ts';
+import type { RedriveResult } from '../queue/redrive.ts';
+import { heldByCircuit } from './built-in-rules.ts';
+import { pageSize, pagesOf } from './pages.ts';
+import { createRateLimit } from './rate-limit.ts';
+import { type LetterResult, type Run, stopped } from './run.ts';
+import type { Judgement } from './seen-letter.ts';
+import { scopeOf, toVerdictRow } from './verdict-rows.ts';
+
+/**
+ * Sends messages back to their queue at the policy's rate. Per page, one transaction records the intentions and gives
+ * the retry budgets back, before anything is sent; then each batch is sent, deleted and marked.
+ */
+export async function applyRedrives(run: Run, judgements: readonly Judgement[]): Promise<LetterResult[]> {
+  const rate = createRateLimit(run.policy.limits.ratePerSecond, () => performance.now());
+  const results: LetterResult[] = [];
+  // At a low rate a page is small too: what was recorded should not wait for minutes until it is sent.
+  const perPage = Math.min(pageSize, Math.max(10, 2 * run.policy.limits.ratePerSecond));
+  for (const page of pagesOf(judgements, perPage)) {
+    if (run.stop.aborted || !(await run.lease.confirm())) results.push(...page.map(stopped));
+    else if (await run.circuit.opens(run.clock())) results.push(...(await holdBack(run, page)));
+    else results.push(...(await redrivePage(run, page, rate)));
+  }
+  return results;
+}
+
+async function redrivePage(
+  run: Run,
+  page: Judgement[],
+  rate: ReturnType<typeof createRateLimit>,
+): Promise<LetterResult[]> {
+  await run.db.transaction().execute(async (trx) => {
+    await recordVerdicts(trx, page.map(toVerdictRow), scopeOf(run));
+    await resetRetryBudgets(trx, page.flatMap(toBudget));
+  });
+  const results: LetterResult[] = [];
+  for (const batch of pagesOf(page, Math.min(rate.burst, pageSize))) {
+    results.push(
+      ...((await isOurTurn(run, rate.take(batch.length)))
+        ? await redriveBatch(run, batch)
+        : batch.map(stopped)),
+    );
+  }
+  return results;
+}
+
+/** Waits for the rate limit and makes sure, right before sending, that nobody else has taken over. */
+async function isOurTurn(run: Run, waitMs: number): Promise<boolean> {
+  if (waitMs > 0) await wait(waitMs, undefined, { signal: run.stop }).catch(() => undefined);
+  return !run.stop.aborted && (await run.lease.confirm()) && run.lease.isValid();
+}
+
+async function redriveBatch(run: Run, batch: Judgement[]): Promise<LetterResult[]> {
+  const messages = batch.map(({ letter }) => letter.message);
+  const sent = await run.letters.redrive(messages, run.queue.sourceUrl);
+  const results = batch.map((judgement, index) => toResult(judgement, sent[index]));
+  const gone = results.filter(({ outcome }) => outcome === 'applied');
+  const ids = gone.map(({ letter }) => letter.message.messageId);
+  await markVerdictsApplied(run.db, run.policy.queue, ids, run.clock());
+  return results;
+}
+
+/** Sent but not deleted counts as applied: the next run sees that only the delete is missing, and does not send again. */
+function toResult(judgement: Judgement, result: RedriveResult | undefined): LetterResult {
+  switch (result?.kind) {
+    case 'redriven':
+      return { ...judgement, outcome: 'applied' };
+    case 'sent-not-deleted':
+      return { ...judgement, outcome: 'applied', detail: `sent, not deleted: ${result.reason}` };
+    default:
+      return { ...judgement, outcome: 'failed', detail: result?.reason ?? 'Unconfirmed' };
+  }
+}
+
+/** Too many came back while the run was going on. */
+async function holdBack(run: Run, page: Judgement[]): Promise<LetterResult[]> {
+  const held = page.map((judgement) => ({ ...judgement, ...heldByCircuit('open') }));
+  await run.db.transaction().execute((trx) => recordVerdicts(trx, held.map(toVerdictRow), scopeOf(run)));
+  await run.letters.release(held.map(({ letter }) => letter.message));
+  return held.map((judgement) => ({ ...judgement, outcome: 'waits' }));
+}
+
+function toBudget({ letter, rule }: Judgement) {
+  if (letter.content === null) return [];
+  const subject_id = toUuid(letter.content.id);
+  return [
+    { subject_id, audit_id: newUuid(), request_id: letter.requestId, rule, redrive: letter.redrives + 1 },
+  ];
+}

@@ -1,0 +1,53 @@
+import { guards, heldByCircuit, type Ruling, resumptions } from './built-in-rules.ts';
+import type { Circuit } from './circuit.ts';
+import { matchRule, type Policy } from './policy.ts';
+import type { Judgement, SeenLetter } from './seen-letter.ts';
+
+/** A message this close to the end of its retention is archived: nobody may look before it is gone. */
+export const archiveBeforeSeconds = 24 * 3_600;
+
+/**
+ * One verdict per message, in their order: what an earlier run began, else the first rule of the policy that matches,
+ * overruled by the built-in guards. Pure.
+ * @param allowance how many messages the circuit lets be redriven
+ */
+export function decide(
+  policy: Policy,
+  letters: readonly SeenLetter[],
+  circuit: { state: Circuit['state']; allowance: number },
+): Judgement[] {
+  let allowance = circuit.allowance;
+  return letters.map((letter) => {
+    let ruling = ruleOn(policy, letter);
+    if (ruling.verdict === 'redrive' && !ruling.deleteOnly) {
+      if (allowance > 0) allowance -= 1;
+      else ruling = heldByCircuit(circuit.state === 'half_open' ? 'half_open' : 'open');
+    }
+    return { letter, ...ruling, archive: isNearExpiry(letter) && !ruling.deleteOnly };
+  });
+}
+
+function ruleOn(policy: Policy, letter: SeenLetter): Ruling {
+  const resumed = firstOf(resumptions, (resume) => resume(letter));
+  if (resumed !== null) return resumed;
+  const ruling = applyPolicy(policy, letter);
+  return firstOf(guards, (guard) => guard(ruling, letter, policy)) ?? ruling;
+}
+
+function applyPolicy(policy: Policy, letter: SeenLetter): Ruling {
+  const rule = matchRule(policy.rules, { ...letter, type: letter.content?.type ?? null });
+  if (rule === null) return { verdict: 'wait', rule: null, why: 'no rule matches', deleteOnly: false };
+  return { verdict: rule.verdict, rule: rule.name, why: `rule ${rule.name} matches`, deleteOnly: false };
+}
+
+function firstOf<Rule>(rules: readonly Rule[], ask: (rule: Rule) => Ruling | null): Ruling | null {
+  for (const rule of rules) {
+    const ruling = ask(rule);
+    if (ruling !== null) return ruling;
+  }
+  return null;
+}
+
+function isNearExpiry({ expiresInSeconds }: SeenLetter): boolean {
+  return expiresInSeconds !== null && expiresInSeconds <= archiveBeforeSeconds;
+}

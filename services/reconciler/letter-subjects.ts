@@ -1,0 +1,14 @@
+import { toUuid } from '../domain/ids.ts';
+import type { Message } from '../domain/messages.ts';
+import type { Judgement } from './seen-letter.ts';
+
+/** uuids of the gifts and deliveries that these messages ask for, each once. */
+export function subjectIdsOf(
+  judgements: readonly Pick<Judgement, 'letter'>[],
+  type?: Message['type'],
+): string[] {
+  const ids = judgements.flatMap(({ letter: { content } }) =>
+    content !== null && (type === undefined || content.type === type) ? [toUuid(content.id)] : [],
+  );
+  return [...new Set(ids)];
+}

@@ -1,0 +1,105 @@
+import { createDatabase } from '../database/client.ts';
+import { pendingMigrations } from '../database/migrate.ts';
+import { createLogger, type Logger } from '../observability/logger.ts';
+import { startTracing } from '../observability/tracing.ts';
+import { NoDeadLetterQueueError } from '../queue/dead-letter-queue.ts';
+import { createQueueClients } from '../queue/sqs.ts';
+import { systemClock } from '../runtime/clock.ts';
+import type { Lifecycle } from '../runtime/lifecycle.ts';
+import { runMain } from '../runtime/run-main.ts';
+import { type Arguments, parseArguments, usage } from './arguments.ts';
+import { type ReconcilerConfig, readConfig } from './config.ts';
+import { createOutboxWriter } from './outbox-writer.ts';
+import { PolicyError } from './policy-document.ts';
+import { policyFile } from './policy-source.ts';
+import type { ReconcilerDeps } from './run.ts';
+import { runPolicies } from './run-policies.ts';
+import { exitCodes } from './run-report.ts';
+
+await runMain('reconciler', async (lifecycle) => {
+  const args = readArguments(process.argv.slice(2));
+  if (args === null || args.help) {
+    process[args === null ? 'stderr' : 'stdout'].write(usage);
+    return args === null ? exitCodes.needs_person : exitCodes.converged;
+  }
+  return runOnce(lifecycle, args, readConfig(process.env));
+});
+
+function readArguments(argv: readonly string[]): Arguments | null {
+  try {
+    return parseArguments(argv);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n`);
+    return null;
+  }
+}
+
+async function runOnce(lifecycle: Lifecycle, args: Arguments, config: ReconcilerConfig): Promise<number> {
+  const log = openLog(lifecycle, config);
+  const source = policyFile(args.policyFile ?? config.DEAD_LETTER_POLICY_FILE);
+  const deps = await openConnections(lifecycle, config, log);
+  const pretty = (config.LOG_FORMAT ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
+  try {
+    const policies = await source.load();
+    const pending = await pendingMigrations(deps.db);
+    if (pending.length > 0) {
+      log.error('the database is not migrated: run `node services/admin/main.ts migrate` first', {
+        event: 'database_not_ready',
+        pending_migrations: pending,
+      });
+      return exitCodes.again;
+    }
+    return await runPolicies(deps, source, policies, {
+      queueNames: { gifts: config.GIFTS_QUEUE_NAME },
+      dryRun: args.dryRun,
+      signal: lifecycle.signal,
+      print: pretty ? (text) => process.stdout.write(text) : null,
+    });
+  } catch (error) {
+    const isForPerson = error instanceof PolicyError || error instanceof NoDeadLetterQueueError;
+    if (!isForPerson) throw error;
+    log.error(error.message, { event: 'reconciler_misconfigured', code: error.code });
+    return exitCodes.needs_person;
+  }
+}
+
+function openLog(lifecycle: Lifecycle, config: ReconcilerConfig): Logger {
+  const { LOG_FILE: path, LOG_FILE_MAX_BYTES: maxBytes, LOG_FILE_MAX_COUNT: maxFiles } = config;
+  const log = createLogger({
+    service: 'reconciler',
+    level: config.LOG_LEVEL,
+    format: config.LOG_FORMAT,
+    ...(path === undefined ? {} : { file: { path, maxBytes, maxFiles } }),
+  });
+  lifecycle.configure({ log, graceSeconds: config.SHUTDOWN_GRACE_SECONDS });
+  lifecycle.onShutdown('log', () => log.close());
+  return log;
+}
+
+async function openConnections(
+  lifecycle: Lifecycle,
+  config: ReconcilerConfig,
+  log: Logger,
+): Promise<ReconcilerDeps> {
+  const stopTracing = await startTracing({
+    serviceName: config.OTEL_SERVICE_NAME ?? 'largesse-reconciler',
+    endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+    onError: (error) => log.warn('spans could not be exported', { event: 'export_failed', error }),
+  });
+  lifecycle.onShutdown('tracing', stopTracing);
+  const { db } = createDatabase({
+    connectionString: config.DATABASE_URL,
+    poolMax: config.DATABASE_POOL_MAX,
+    applicationName: 'largesse-reconciler',
+    onConnectionLost: (error) =>
+      log.warn('a database connection was lost', { event: 'connection_lost', error }),
+  });
+  lifecycle.onShutdown('database', () => db.destroy());
+  const clients = createQueueClients({
+    region: config.AWS_REGION,
+    ...(config.AWS_ENDPOINT_URL_SQS === undefined ? {} : { endpoint: config.AWS_ENDPOINT_URL_SQS }),
+  });
+  lifecycle.onShutdown('queue clients', clients.destroy);
+  const outbox = createOutboxWriter({ queue: config.GIFTS_QUEUE_NAME, clock: systemClock });
+  return { db, clients, outbox, log, clock: systemClock };
+}

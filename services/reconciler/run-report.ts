@@ -1,0 +1,167 @@
+import type { Circuit } from './circuit.ts';
+import { circuitCounts } from './circuit-watch.ts';
+import type { LetterResult } from './run.ts';
+import type { SweepResult } from './sweep.ts';
+
+/** How a run ended, for the exit code: 0 converged (or suspended), 1 again, 2 needs a person. */
+export type RunOutcome = 'converged' | 'suspended' | 'again' | 'needs_person';
+
+/** What a run did, found and leaves behind. */
+export type RunReport = {
+  runId: string;
+  queue: string;
+  policy: string;
+  dryRun: boolean;
+  outcome: RunOutcome;
+  /** one sentence for each thing that stands against "converged" */
+  reasons: string[];
+  counts: RunCounts;
+  circuit: Circuit | null;
+  results: readonly LetterResult[];
+  /** of the run's span; undefined when nothing is traced */
+  traceparent: string | undefined;
+  startedAt: Date;
+  finishedAt: Date;
+};
+
+export type RunCounts = {
+  scanned: number;
+  redriven: number;
+  quarantined: number;
+  discarded: number;
+  waiting: number;
+  /** deleted only: an earlier run had done the rest */
+  finished: number;
+  errors: number;
+  stopped: number;
+  archived: number;
+  /** left in the dead-letter queue, about */
+  dead_letters: number;
+  /** corrected by the safety net: gifts and deliveries whose message had vanished */
+  requeued_gifts: number;
+  requeued_deliveries: number;
+  stuck_scheduled: number;
+  stuck_queued: number;
+  stuck_delivering: number;
+};
+
+export const exitCodes: Record<RunOutcome, 0 | 1 | 2> = {
+  converged: 0,
+  suspended: 0,
+  again: 1,
+  needs_person: 2,
+};
+
+export type Findings = {
+  results: readonly LetterResult[];
+  /** messages in the dead-letter queue when the run began, about */
+  depth: number;
+  scanComplete: boolean;
+  circuit: Circuit;
+  sweep: SweepResult | null;
+};
+
+/** Counts are the same for a dry run and for the real one: what is planned counts as done. Pure. */
+export function countResults({ results, depth, sweep }: Findings): RunCounts {
+  const count = (wanted: (result: LetterResult) => boolean) => results.filter(wanted).length;
+  const done = (verdict: LetterResult['verdict']) =>
+    count((result) => result.verdict === verdict && isDone(result) && !result.deleteOnly);
+  const left = count((result) => !isDone(result) || result.detail !== undefined);
+  return {
+    scanned: results.length,
+    redriven: done('redrive'),
+    quarantined: done('quarantine'),
+    discarded: done('discard'),
+    waiting: count(
+      ({ outcome, verdict }) => outcome === 'waits' || (outcome === 'planned' && verdict === 'wait'),
+    ),
+    finished: count((result) => result.deleteOnly && isDone(result)),
+    errors: count(({ outcome, detail }) => outcome === 'failed' || detail !== undefined),
+    stopped: count(({ outcome }) => outcome === 'stopped'),
+    archived: count(({ archive, outcome }) => archive && outcome !== 'stopped'),
+    dead_letters: left + Math.max(0, depth - results.length),
+    requeued_gifts: sweep?.gifts ?? 0,
+    requeued_deliveries: sweep?.deliveries ?? 0,
+    stuck_scheduled: sweep?.stuck.scheduled ?? 0,
+    stuck_queued: sweep?.stuck.queued ?? 0,
+    stuck_delivering: sweep?.stuck.delivering ?? 0,
+  };
+}
+
+/** What stands against "converged", the graver first. Pure. */
+export function judgeRun(findings: Findings): { outcome: RunOutcome; reasons: string[] } {
+  const needsPerson = findingsOf(forPerson, findings);
+  const again = findingsOf(forAgain, findings);
+  const outcome = needsPerson.length > 0 ? 'needs_person' : again.length > 0 ? 'again' : 'converged';
+  return { outcome, reasons: [...needsPerson, ...again] };
+}
+
+/** Counts as they are kept in Postgres, with the circuit for the next run. */
+export function storedCounts(counts: RunCounts, circuit: Circuit): Record<string, number> {
+  return { ...counts, ...circuitCounts(circuit) };
+}
+
+type Finding = (findings: Findings) => [count: number, sentence: string];
+
+const forPerson: Finding[] = [
+  ({ results }) => [
+    countOf(
+      results,
+      (result) => isDone(result) && result.verdict === 'quarantine' && result.letter.class === 'poison',
+    ),
+    'unreadable messages were quarantined: look at their bodies in dead_letters',
+  ],
+  ({ results }) => [
+    countOf(results, (result) => isDone(result) && result.rule === 'max-redrives'),
+    'messages died after every redrive they may have and were quarantined',
+  ],
+  ({ results }) => [
+    countOf(
+      results,
+      ({ archive, outcome, verdict }) => archive && (outcome === 'waits' || verdict === 'wait'),
+    ),
+    'messages wait although their queue drops them within 24 h: their bodies are archived in dead_letters',
+  ],
+];
+
+const forAgain: Finding[] = [
+  ({ results }) => [
+    countOf(results, ({ outcome }) => outcome === 'failed'),
+    'messages could not be moved or deleted',
+  ],
+  ({ results }) => [
+    countOf(results, ({ outcome, detail }) => outcome === 'applied' && detail !== undefined),
+    'messages were sent and could not be deleted; the next run deletes them',
+  ],
+  ({ results }) => [
+    countOf(results, ({ outcome }) => outcome === 'stopped'),
+    'messages were not reached before the run had to stop',
+  ],
+  ({ results }) => [
+    countOf(results, ({ rule }) => rule === 'circuit-breaker'),
+    'messages are held back by the circuit breaker',
+  ],
+  ({ results }) => [
+    countOf(results, ({ rule }) => rule === 'in-delivery'),
+    'messages belong to gifts that are being delivered',
+  ],
+  ({ scanComplete }) => [
+    scanComplete ? 0 : 1,
+    'run did not see the whole queue (maxMessages, or too many bytes)',
+  ],
+];
+
+function findingsOf(list: readonly Finding[], findings: Findings): string[] {
+  return list.flatMap((find) => {
+    const [count, sentence] = find(findings);
+    return count > 0 ? [`${count} ${sentence}`] : [];
+  });
+}
+
+function countOf(results: readonly LetterResult[], wanted: (result: LetterResult) => boolean): number {
+  return results.filter(wanted).length;
+}
+
+function isDone({ outcome, verdict }: LetterResult): boolean {
+  return outcome === 'applied' || (outcome === 'planned' && verdict !== 'wait');
+}

@@ -1,0 +1,50 @@
+import type { Kysely } from 'kysely';
+import type { Database, Verdict } from '../database/schema.ts';
+import type { OutboxWriter } from '../domain/outbox.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { DeadLetterQueue } from '../queue/dead-letter-queue.ts';
+import type { DeadLetters } from '../queue/dead-letters.ts';
+import type { QueueClients } from '../queue/sqs.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { CircuitWatch } from './circuit-watch.ts';
+import type { Lease } from './lease.ts';
+import type { Policy } from './policy.ts';
+import type { Judgement } from './seen-letter.ts';
+
+/** What the reconciler works with; `main.ts` makes the real ones. */
+export type ReconcilerDeps = {
+  db: Kysely<Database>;
+  clients: QueueClients;
+  outbox: OutboxWriter;
+  log: Logger;
+  clock: Clock;
+};
+
+/** One run on one queue, which it has for itself. */
+export type Run = ReconcilerDeps & {
+  id: string;
+  policy: Policy;
+  dryRun: boolean;
+  startedAt: Date;
+  lease: Lease;
+  circuit: CircuitWatch;
+  letters: DeadLetters;
+  queue: DeadLetterQueue;
+  /** aborted when the process is to stop or the lease is lost */
+  stop: AbortSignal;
+};
+
+/**
+ * What became of one message. `planned`: a dry run would have done it. `waits`: it stays in its queue, visible again.
+ * `stopped`: the run ended before its turn. `failed`: SQS did not take a part of it; the next run goes on with it.
+ */
+export type LetterResult = Pick<Judgement, 'letter' | 'rule' | 'why' | 'archive' | 'deleteOnly'> & {
+  verdict: Verdict;
+  outcome: 'applied' | 'planned' | 'waits' | 'stopped' | 'failed';
+  /** SQS's code for a failure; for a redrive, that it was sent and could not be deleted */
+  detail?: string;
+};
+
+export function stopped(judgement: Judgement): LetterResult {
+  return { ...judgement, outcome: 'stopped' };
+}

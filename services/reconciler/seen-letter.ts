@@ -1,0 +1,40 @@
+import type { GiftState, Verdict } from '../database/schema.ts';
+import type { DeadLetter } from './dead-letter.ts';
+
+/** A dead letter with all that a verdict on it takes. */
+export type SeenLetter = DeadLetter & {
+  /** uuid of the gift that it is about; null when there is none in the database */
+  giftId: string | null;
+  /**
+   * The gift's state as far as this message goes: a resend or reminder that was not sent yet counts as `delivering`,
+   * although its gift is `delivered`.
+   */
+  giftState: GiftState | null;
+  failureCode: string | null;
+  /** a worker is on it at this moment */
+  leased: boolean;
+  deadLetteredAt: Date | null;
+  ageSeconds: number;
+  /** until the queue drops it; null where the queue does not say how long it keeps messages */
+  expiresInSeconds: number | null;
+  /** runs that redrove an earlier copy of it */
+  redrives: number;
+  lastRedriveAt: Date | null;
+  /** an earlier run has seen that it died after its last redrive */
+  deathSeen: boolean;
+  /** what an earlier run recorded of this very message (not of its copies) */
+  earlier: { verdict: Verdict; rule: string | null; applied: boolean } | null;
+};
+
+/** What shall happen to it, by which rule and why. */
+export type Judgement = {
+  letter: SeenLetter;
+  verdict: Verdict;
+  /** name of a rule of the policy, or of a built-in one; null when no rule matched */
+  rule: string | null;
+  why: string;
+  /** an earlier run did everything but the delete */
+  deleteOnly: boolean;
+  /** it is close to the end of its retention: its body is kept */
+  archive: boolean;
+};

@@ -1,0 +1,254 @@
+import type { FailureClass } from '../../../services/database/schema.ts';
+import { type DeliveryId, type GiftId, newId, newUuid, toUuid } from '../../../services/domain/ids.ts';
+import type { Logger } from '../../../services/observability/logger.ts';
+import { encodeEnvelope } from '../../../services/queue/envelope.ts';
+import { type OutgoingMessage, sendMessages } from '../../../services/queue/producer.ts';
+import type { QueueClients } from '../../../services/queue/sqs.ts';
+import { defaultPolicy } from '../../../services/reconciler/default-policy.ts';
+import { createOutboxWriter } from '../../../services/reconciler/outbox-writer.ts';
+import type { Policy } from '../../../services/reconciler/policy.ts';
+import { readPolicy } from '../../../services/reconciler/policy-document.ts';
+import { type ReconcileOptions, reconcile } from '../../../services/reconciler/reconcile.ts';
+import type { ReconcilerDeps } from '../../../services/reconciler/run.ts';
+import type { RunReport } from '../../../services/reconciler/run-report.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { type Emulator, startEmulator } from '../../support/emulator.ts';
+import type { FaultProxy } from '../../support/fault-proxy.ts';
+import { accept, draftGift, type FundedSender, fundedSender } from '../../support/gifts.ts';
+import type { QueuePair } from '../../support/queue-pair.ts';
+import { behindProxy, clientsFor } from '../../support/sqs-under-test.ts';
+
+/** A database, an emulator, and a proxy between it and the reconciler; the test itself talks past the proxy. */
+export type Scene = {
+  database: TestDatabase;
+  emulator: Emulator;
+  proxy: FaultProxy;
+  deps: ReconcilerDeps;
+  direct: QueueClients;
+  queue: QueuePair;
+  sender: FundedSender;
+  log: { level: string; message: string; fields: Record<string, unknown> }[];
+  /** moves the reconciler's clock */
+  advance: (seconds: number) => void;
+  /** a fresh queue, no faults, no leases, the clock back at now */
+  reset: () => Promise<void>;
+  close: () => Promise<void>;
+};
+
+export async function openScene(): Promise<Scene> {
+  const database = await createTestDatabase();
+  const emulator = await startEmulator();
+  const behind = await behindProxy(emulator);
+  const direct = clientsFor(emulator);
+  let aheadMs = 0;
+  const clock = () => new Date(Date.now() + aheadMs);
+  const log: Scene['log'] = [];
+  const scene: Scene = {
+    database,
+    emulator,
+    proxy: behind.proxy,
+    direct,
+    log,
+    queue: await emulator.createQueuePair(),
+    sender: await fundedSender(database.db, 100_000_000),
+    deps: {
+      db: database.db,
+      clients: behind.clients,
+      outbox: createOutboxWriter({ queue: 'gifts', clock }),
+      log: recordingLog(log),
+      clock,
+    },
+    advance: (seconds) => {
+      aheadMs += seconds * 1_000;
+    },
+    async reset() {
+      behind.proxy.heal();
+      log.length = 0;
+      aheadMs = 0;
+      scene.queue = await emulator.createQueuePair();
+      scene.sender = await fundedSender(database.db, 100_000_000);
+      for (const table of ['reconciler_leases', 'reconciler_runs', 'dead_letters', 'outbox'] as const) {
+        await database.db.deleteFrom(table).execute();
+      }
+    },
+    async close() {
+      direct.destroy();
+      await behind.close();
+      await emulator.stop();
+      await database.drop();
+    },
+  };
+  return scene;
+}
+
+function recordingLog(lines: Scene['log']): Logger {
+  const at =
+    (level: string) =>
+    (message: string, fields: Record<string, unknown> = {}) =>
+      void lines.push({ level, message, fields });
+  const log: Logger = {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: () => log,
+    close: () => Promise.resolve(),
+  };
+  return log;
+}
+
+/** The default policy with a rate that no test waits for, no minimum age, and what the test changes. */
+export function policy(
+  changes: {
+    limits?: Partial<Policy['limits']>;
+    circuitBreaker?: Partial<Policy['circuitBreaker']>;
+    rules?: Policy['rules'];
+    suspend?: boolean;
+  } = {},
+): Policy {
+  const read = readPolicy(defaultPolicy);
+  if ('problems' in read) throw new Error(JSON.stringify(read.problems));
+  const base = read.policy;
+  const rules = base.rules.map((rule) => ({ ...rule, match: { ...rule.match, minAgeSeconds: 0 } }));
+  return {
+    ...base,
+    rules: changes.rules ?? rules,
+    suspend: changes.suspend ?? false,
+    limits: { ...base.limits, ratePerSecond: 100_000, ...changes.limits },
+    circuitBreaker: { ...base.circuitBreaker, ...changes.circuitBreaker },
+  };
+}
+
+export function run(
+  scene: Scene,
+  rules: Policy = policy(),
+  options: Partial<ReconcileOptions> = {},
+): Promise<RunReport> {
+  return reconcile(scene.deps, rules, {
+    queueName: scene.queue.name,
+    dryRun: false,
+    signal: new AbortController().signal,
+    waitTimeSeconds: 0,
+    ...options,
+  });
+}
+
+/** Gifts whose delivery was tried `attempts` times and then dead-lettered, as the consumer leaves them. */
+export async function deadGifts(scene: Scene, count: number, { attempts = 6 } = {}): Promise<GiftId[]> {
+  const { db } = scene.database;
+  const { gifts } = await accept(
+    db,
+    Array.from({ length: count }, () => draftGift(scene.sender, { value: { amount: 100, currency: 'EUR' } })),
+  );
+  const ids = gifts.map(({ id }) => id);
+  const uuids = ids.map(toUuid);
+  await db.deleteFrom('outbox').execute();
+  await db
+    .updateTable('gifts')
+    .set({ dead_lettered_at: new Date(), failure_class: 'transient', failure_code: 'mail_unreachable' })
+    .where('id', 'in', uuids)
+    .execute();
+  await db
+    .insertInto('deliveries')
+    .values(
+      uuids.map((gift_id) => ({
+        id: newUuid(),
+        gift_id,
+        purpose: 'gift' as const,
+        channel: 'email' as const,
+        state: 'deferred' as const,
+        attempts,
+        attempts_forgiven: 0,
+        lease_until: null,
+        dead_lettered_at: new Date(),
+        state_changed_at: new Date(),
+      })),
+    )
+    .execute();
+  return ids;
+}
+
+export function giftMessage(
+  id: GiftId | DeliveryId,
+  died: { class: FailureClass; reason?: string } | null = { class: 'transient' },
+  extra: Partial<OutgoingMessage> = {},
+): OutgoingMessage {
+  const type = id.startsWith('gft') ? 'gift.deliver' : 'delivery.send';
+  const marks: OutgoingMessage['attributes'] =
+    died === null
+      ? {}
+      : {
+          dead_letter_class: { DataType: 'String', StringValue: died.class },
+          dead_letter_reason: { DataType: 'String', StringValue: died.reason ?? 'mail_unreachable' },
+        };
+  return {
+    body: encodeEnvelope({
+      type,
+      version: 1,
+      id,
+      occurred_at: new Date().toISOString(),
+      attempt_hint: 0,
+      request_id: 'req-1',
+    }),
+    ...extra,
+    attributes: { ...extra.attributes, ...marks },
+  };
+}
+
+/** Puts messages into the dead-letter queue, past the proxy. */
+export async function bury(scene: Scene, messages: OutgoingMessage[]): Promise<void> {
+  const sent = await sendMessages(scene.direct, scene.queue.deadLetterUrl, messages);
+  if (!sent.every(({ ok }) => ok)) throw new Error('the emulator did not take the dead letters');
+}
+
+export async function buryGifts(
+  scene: Scene,
+  ids: readonly GiftId[],
+  died?: Parameters<typeof giftMessage>[1],
+): Promise<void> {
+  await bury(
+    scene,
+    ids.map((id) => giftMessage(id, died)),
+  );
+}
+
+/** Ids of the entities that the messages of a queue name: those that can be received, and those in flight. */
+export async function contents(
+  scene: Scene,
+  which: 'queue' | 'dead-letters',
+): Promise<{ ready: string[]; inFlight: string[] }> {
+  const name = which === 'queue' ? scene.queue.name : scene.queue.deadLetterName;
+  const { ready, inflight } = await scene.emulator.inspect(name);
+  return {
+    ready: ready.map(({ body }) => idIn(body)).toSorted(),
+    inFlight: inflight.map(({ message }) => idIn(message.body)).toSorted(),
+  };
+}
+
+function idIn(body: string): string {
+  try {
+    return String((JSON.parse(body) as { id?: unknown }).id);
+  } catch {
+    return body;
+  }
+}
+
+/** The consumer's side of a redrive that fails: the message dies again as a new message. */
+export async function dieAgain(scene: Scene, died?: Parameters<typeof giftMessage>[1]): Promise<void> {
+  const { ready } = await scene.emulator.inspect(scene.queue.name);
+  const ids = ready.map(({ body }) => idIn(body) as GiftId);
+  await drain(scene, scene.queue.url);
+  await scene.database.db
+    .updateTable('gifts')
+    .set({ dead_lettered_at: scene.deps.clock() })
+    .where('id', 'in', ids.map(toUuid))
+    .execute();
+  await buryGifts(scene, ids, died);
+}
+
+export async function drain(scene: Scene, queueUrl: string): Promise<void> {
+  const { PurgeQueueCommand } = await import('@aws-sdk/client-sqs');
+  await scene.direct.settling.send(new PurgeQueueCommand({ QueueUrl: queueUrl }));
+}
+
+export const unknownGift = (): GiftId => newId('gft');
