@@ -89,10 +89,8 @@ export class Poller {
     }
     onReceived(messages, { asked: room, durationMs: performance.now() - startedAt });
     const full = messages.length >= room && !this.#stopping.signal.aborted;
-    // The loop that just came back counts as one receiver; two more may be started, so that a backlog is met quickly.
-    for (let i = 0; full && i < 2 && this.#loops.size < maxReceivers && window.tryTake(batch); i += 1) {
-      this.#track(this.#helper());
-    }
+    // Each full receive brings one more receiver, so their number doubles with every round trip while there is a backlog.
+    if (full && this.#loops.size < maxReceivers && window.tryTake(batch)) this.#track(this.#helper());
     return full;
   }
 

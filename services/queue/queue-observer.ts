@@ -44,6 +44,7 @@ export function tell<E>(callback: Callback<E>, event: E): void {
   try {
     callback?.(event);
   } catch (error) {
-    process.emitWarning(error instanceof Error ? error : String(error), 'QueueObserverWarning');
+    const detail = error instanceof Error && error.stack !== undefined ? { detail: error.stack } : {};
+    process.emitWarning(String(error), { type: 'QueueObserverWarning', ...detail });
   }
 }
