@@ -42,9 +42,9 @@ async function answer(command: ControlCommand, stop: () => void): Promise<string
     case 'status':
       return supervisor.summary;
     case 'mail start':
-      return supervisor.startMail();
+      return supervisor.switchMail('start');
     case 'mail stop':
-      return supervisor.stopMail();
+      return supervisor.switchMail('stop');
     case 'stop':
       stop();
       await supervisor.stop();

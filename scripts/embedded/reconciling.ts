@@ -1,6 +1,6 @@
 import type { Environment } from './environment.ts';
 import type { Progress } from './progress.ts';
-import type { OneShots } from './run-once.ts';
+import type { Finished, OneShots } from './run-once.ts';
 
 const EVERY_MS = 60_000;
 
@@ -9,6 +9,9 @@ const MEANINGS: Record<number, string> = {
   1: 'The reconciler could not finish and tries again in a minute.',
   2: 'The reconciler needs a person: look at GET /v1/dead-letters, or run npm run reconcile -- --dry-run',
 };
+
+/** The run's table says it all: its log repeats the same for machines. */
+export const RECONCILER_LOG_LEVEL = 'warn';
 
 /** Stands in for the CronJob: the run-once program every minute, never two at a time. Returns how to stop it. */
 export function reconcileEveryMinute(
@@ -21,9 +24,9 @@ export function reconcileEveryMinute(
     if (isRunning) return;
     isRunning = true;
     try {
-      const log = (line: string) => progress.log('reconciler', line);
-      const { code } = await oneShots.run(['services/reconciler/main.ts'], environment, log);
-      const meaning = MEANINGS[code];
+      const finished = await oneShots.run(['services/reconciler/main.ts'], environment);
+      if (!isUneventful(finished)) for (const line of finished.lines) progress.log('reconciler', line);
+      const meaning = MEANINGS[finished.code];
       if (meaning !== undefined) progress.warn(meaning);
     } catch (error) {
       progress.warn(`The reconciler could not be started: ${error}`);
@@ -33,4 +36,10 @@ export function reconcileEveryMinute(
   };
   const timer = setInterval(() => void run(), EVERY_MS);
   return () => clearInterval(timer);
+}
+
+/** A minute in which nothing was found or mended is not worth five lines of the terminal. */
+export function isUneventful({ code, lines }: Finished): boolean {
+  const isEmpty = lines.includes('No dead letters.');
+  return code === 0 && isEmpty && !lines.some((line) => /WARN|ERROR|requeued|archived|stuck/.test(line));
 }

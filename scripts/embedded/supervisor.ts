@@ -1,14 +1,15 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { ensureDemo } from './demo.ts';
+import { type Demo, ensureDemo } from './demo.ts';
 import { type Environment, isExternal, roleEnvironment, toEnvFile } from './environment.ts';
 import { ENVIRONMENT_FILE, KEYRING_FILE, readJson, writeJson, writePrivate } from './folder.ts';
+import { startMail, stopMail, whyNoMail } from './mail-switch.ts';
 import { Part, type PartCommand, PartFailed } from './part.ts';
 import { choosePorts, type PortName, type Ports, USUAL_PORTS } from './ports.ts';
 import { logPostgres, preparePostgres } from './postgres.ts';
 import { type ProcessRecord, stopLeftovers } from './processes.ts';
 import type { Progress } from './progress.ts';
-import { reconcileEveryMinute } from './reconciling.ts';
+import { RECONCILER_LOG_LEVEL, reconcileEveryMinute } from './reconciling.ts';
 import { describeSystem } from './report.ts';
 import { restartAfterCrash } from './restarts.ts';
 import { OneShots } from './run-once.ts';
@@ -45,19 +46,15 @@ export class Supervisor {
     await Promise.all([this.#startPostgres(), this.#startSqs(), this.#startMail()]);
     this.#checkpoint();
     await this.#prepare();
-    await this.#startOnPorts('api', 'API', ['api', 'apiMetrics'], () =>
-      apiPart(this.#ports, this.#environment()),
-    );
-    const demo = await this.#progress.step('demo sender, key and funds', () =>
-      ensureDemo({ apiUrl: this.#apiUrl(), oneShots: this.#oneShots, environment: this.#environment() }),
-    );
-    this.#checkpoint();
-    const consumer = () => consumerPart(this.#ports, this.#environment());
-    await this.#startOnPorts('consumer', 'consumer of gifts', ['consumerMetrics'], consumer);
+    const [, demo] = await Promise.all([this.#startConsumer(), this.#startApi()]);
     this.#checkpoint();
     writeJson('ports.json', this.#ports);
     writePrivate(ENVIRONMENT_FILE, toEnvFile(this.#environment()));
-    this.#stopReconciling = reconcileEveryMinute(this.#oneShots, this.#environment(), this.#progress);
+    const quiet = {
+      ...this.#environment(),
+      LOG_LEVEL: this.#outer['LOG_LEVEL']?.trim() || RECONCILER_LOG_LEVEL,
+    };
+    this.#stopReconciling = reconcileEveryMinute(this.#oneShots, quiet, this.#progress);
     this.#summary = describeSystem({
       ports: this.#ports,
       environment: this.#environment(),
@@ -78,24 +75,13 @@ export class Supervisor {
     for (const part of this.#parts.values()) part.kill();
   }
 
-  async stopMail(): Promise<string> {
-    const mail = this.#ownMail();
-    if (!mail.isRunning) return 'The mail server is stopped already. Start it with: npm run mail -- start';
-    await mail.stop();
-    this.#progress.warn('The mail server was stopped on demand.');
-    return (
-      'The mail server is stopped. Gifts sent now are tried again, then dead-lettered (about half a minute).\n' +
-      'Start it again with: npm run mail -- start'
-    );
-  }
-
-  async startMail(): Promise<string> {
-    const mail = this.#ownMail();
-    if (mail.isRunning) return 'The mail server is running already.';
-    await mail.start();
+  async switchMail(action: 'start' | 'stop'): Promise<string> {
+    const mail = this.#parts.get('mail');
+    if (mail === undefined) throw new Error(whyNoMail(this.#outer));
+    const told = action === 'stop' ? await stopMail(mail) : await startMail(mail);
     this.#remember();
-    this.#progress.say('The mail server is back.');
-    return 'The mail server is back. Dead letters are redriven at the next reconciliation, within a minute.';
+    this.#progress.warn(`mail: ${action} on demand.`);
+    return told;
   }
 
   async #choosePorts(): Promise<void> {
@@ -106,16 +92,6 @@ export class Supervisor {
     const expected = wanted.api ?? USUAL_PORTS.api;
     if (this.#ports.api === expected) return;
     this.#progress.say(`Port ${expected} is taken: the API listens on ${this.#ports.api} instead.`);
-  }
-
-  #ownMail(): Part {
-    const mail = this.#parts.get('mail');
-    if (mail !== undefined) return mail;
-    throw new Error(
-      isExternal('mail', this.#outer)
-        ? 'SMTP_URL names a mail server of your own, which only you can stop and start.'
-        : 'Largesse is still starting.',
-    );
   }
 
   async #startPostgres(): Promise<void> {
@@ -138,6 +114,19 @@ export class Supervisor {
   async #startMail(): Promise<void> {
     if (isExternal('mail', this.#outer)) return;
     await this.#startOnPorts('mail', 'mail catcher', ['smtp', 'mailWeb'], () => mailPart(this.#ports));
+  }
+
+  async #startApi(): Promise<Demo> {
+    await this.#startOnPorts('api', 'API', ['api', 'apiMetrics'], () =>
+      apiPart(this.#ports, this.#environment()),
+    );
+    const deps = { apiUrl: this.#apiUrl(), oneShots: this.#oneShots, environment: this.#environment() };
+    return this.#progress.step('demo sender, key and funds', () => ensureDemo(deps));
+  }
+
+  async #startConsumer(): Promise<void> {
+    const make = () => consumerPart(this.#ports, this.#environment());
+    await this.#startOnPorts('consumer', 'consumer of gifts', ['consumerMetrics'], make);
   }
 
   /** A port that was free a moment ago may be taken when the program opens it (another clone starting): try others. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseEnv as parseEnvFile } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { isExternal, roleEnvironment, toEnvFile } from '../../../scripts/embedded/environment.ts';
+import { isUneventful } from '../../../scripts/embedded/reconciling.ts';
 import { describeSystem, withoutPassword } from '../../../scripts/embedded/report.ts';
 import { parsePolicies } from '../../../services/reconciler/policy-document.ts';
 
@@ -79,4 +80,20 @@ test('the summary shows where things are and keeps the password of a foreign dat
 test('the policy of npm start is one that the reconciler takes', () => {
   const file = 'scripts/embedded/dead-letter-policy.yaml';
   expect(parsePolicies(readFileSync(file, 'utf8'), file)).toMatchObject([{ queue: 'gifts' }]);
+});
+
+test('a reconciliation is worth showing when something was found, mended or wrong', () => {
+  const idle = [
+    'Run of policy p on queue gifts',
+    '',
+    'No dead letters.',
+    '',
+    'scanned 0   redriven 0',
+    'Converged.',
+  ];
+  const run = (code: number, ...more: string[]) => ({ code, output: '', lines: [...idle, ...more] });
+  expect(isUneventful(run(0))).toBe(true);
+  expect(isUneventful(run(1))).toBe(false);
+  expect(isUneventful(run(0, 'requeued gifts 1'))).toBe(false);
+  expect(isUneventful({ code: 0, output: '', lines: ['scanned 1   redriven 1'] })).toBe(false);
 });
