@@ -97,7 +97,8 @@ function openConnections(
   const clients = createQueueClients({
     region: config.AWS_REGION,
     ...(config.AWS_ENDPOINT_URL_SQS === undefined ? {} : { endpoint: config.AWS_ENDPOINT_URL_SQS }),
-    onRequest: (operation, { ok }) => metrics.sqsRequests.inc({ operation, outcome: ok ? 'ok' : 'error' }),
+    onRequest: (operation, { ok }) =>
+      metrics.sqsRequests.inc({ operation, outcome: ok ? 'success' : 'error' }),
   });
   lifecycle.onShutdown('queue clients', clients.destroy);
   return { database, clients };

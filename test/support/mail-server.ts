@@ -58,6 +58,23 @@ export async function startMailServer(): Promise<MailServer> {
     return 'silence' as const;
   };
 
+  async function receive(
+    stream: Readable,
+    recipients: { address: string }[],
+    socketOf: () => Socket | undefined,
+  ) {
+    const raw = await readAll(stream);
+    const to = recipients.map(({ address }) => address);
+    const behaviour = choose({ at: 'content', to: to[0] ?? '' });
+    if (behaviour.kind === 'accept' && 'after' in behaviour) {
+      held += 1;
+      await behaviour.after;
+    }
+    const misbehaves = behaviour.kind !== 'accept' && behaviour.at === 'content';
+    if (!misbehaves || ('kept' in behaviour && behaviour.kept)) mails.push(readMail(raw, to));
+    return misbehaves ? perform(behaviour, socketOf) : undefined;
+  }
+
   function open(): Promise<void> {
     const smtp = new SMTPServer({
       authOptional: true,
@@ -72,20 +89,13 @@ export async function startMailServer(): Promise<MailServer> {
         if (done !== 'silence') callback(done);
       },
       onData(stream, session, callback) {
-        void readAll(stream).then(async (raw) => {
-          const to = session.envelope.rcptTo.map(({ address }) => address);
-          const behaviour = choose({ at: 'content', to: to[0] ?? '' });
-          if (behaviour.kind === 'accept' && 'after' in behaviour) {
-            held += 1;
-            await behaviour.after;
-          }
-          const misbehaves = behaviour.kind !== 'accept' && behaviour.at === 'content';
-          const kept = !misbehaves || ('kept' in behaviour && behaviour.kept);
-          if (kept) mails.push(readMail(raw, to));
-          if (!misbehaves) return callback();
-          const done = perform(behaviour, () => socketOn(sockets, session.remotePort));
-          if (done !== 'silence') callback(done);
-        });
+        void receive(stream, session.envelope.rcptTo, () => socketOn(sockets, session.remotePort)).then(
+          (done) => {
+            if (done !== 'silence') callback(done);
+          },
+          // The client went away in the middle of its mail: there is nobody to answer.
+          () => undefined,
+        );
       },
     });
     // A client that was killed or cut resets its connection; that is what the test does to it.

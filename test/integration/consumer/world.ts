@@ -96,6 +96,8 @@ export async function storyOf({ db }: TestDatabase, giftId: GiftId) {
   return { gift, vouchers, deliveries, attempts, transfers: transfers.map(({ kind }) => kind) };
 }
 
+export type Story = Awaited<ReturnType<typeof storyOf>>;
+
 /** Messages that a queue holds, whatever their visibility. */
 export async function depth(emulator: Emulator, queueName: string): Promise<number> {
   const { ready, delayed, inflight } = await emulator.inspect(queueName);
