@@ -13,8 +13,10 @@ export interface ConsumerBenchRow {
   mix: string;
   messagesPerSecond: number;
   requestsPerMessage: number;
-  /** Of the queue's answers, the share of wall time: near 1 means that the queue itself was the limit. */
+  /** Of this process: runtime, SDK and HTTP. */
   cpuPerMessageMicros: number;
+  /** Share of one core that the local queue used: near 1 it was the limit, not the runtime. */
+  queueLoad: number;
 }
 
 interface Source {
@@ -38,11 +40,20 @@ const maxInFlight = 100;
 const region = 'eu-central-1';
 const credentials = { accessKeyId: 'bench', secretAccessKey: 'bench' };
 
-const mixes: Record<string, (serial: number) => number> = {
-  '0 ms': () => 0,
-  '20 ms': () => 20,
-  'tail (1 in 10: 500 ms, rest 20 ms)': (serial) => (serial % 10 === 0 ? 500 : 20),
-};
+interface Mix {
+  name: string;
+  /** What the queue takes for each request: 0 is a machine of one's own, 10 ms is SQS within a region. */
+  latencyMs: number;
+  durationMs: (serial: number) => number;
+}
+
+const tail = (serial: number) => (serial % 10 === 0 ? 500 : 20);
+const mixes: Mix[] = [
+  { name: '0 ms', latencyMs: 0, durationMs: () => 0 },
+  { name: '20 ms', latencyMs: 0, durationMs: () => 20 },
+  { name: 'tail (1 in 10: 500 ms, rest 20 ms)', latencyMs: 0, durationMs: tail },
+  { name: 'tail, requests take 10 ms', latencyMs: 10, durationMs: tail },
+];
 
 /** Every contestant's HTTP requests pass through here and are counted alike, retries and all. */
 class CountingHandler extends NodeHttpHandler {
@@ -150,25 +161,25 @@ const contestants: Contestant[] = [
 ];
 
 /** Prints and returns every runtime beside every mix, all against the same queue in one run; about a minute. */
-export async function run({ warmUpMs = 1_000, measureMs = 4_000 } = {}): Promise<ConsumerBenchRow[]> {
+export async function run({ warmUpMs = 1_000, measureMs = 3_500 } = {}): Promise<ConsumerBenchRow[]> {
   console.log(
     `Node ${process.version}, ${availableParallelism()} cores; window ${maxInFlight}, ${measureMs} ms per figure`,
   );
   console.log(
     'A local queue in a process of its own that always has messages; HTTP requests counted at the client.\n',
   );
-  const source = await startSource(Number(process.env['BENCH_LATENCY_MS'] ?? 0));
   const rows: ConsumerBenchRow[] = [];
-  try {
-    for (const [mix, durationOf] of Object.entries(mixes)) {
+  for (const mix of mixes) {
+    const source = await startSource(mix.latencyMs);
+    try {
       for (const contestant of contestants) {
-        const row = await measure(source, contestant, mix, durationOf, { warmUpMs, measureMs });
+        const row = await measure(source, contestant, mix, { warmUpMs, measureMs });
         rows.push(row);
         print(row);
       }
+    } finally {
+      source.child.disconnect();
     }
-  } finally {
-    source.child.disconnect();
   }
   return rows;
 }
@@ -176,8 +187,7 @@ export async function run({ warmUpMs = 1_000, measureMs = 4_000 } = {}): Promise
 async function measure(
   source: Source,
   contestant: Contestant,
-  mix: string,
-  durationOf: (serial: number) => number,
+  mix: Mix,
   { warmUpMs, measureMs }: { warmUpMs: number; measureMs: number },
 ): Promise<ConsumerBenchRow> {
   const requests: Counter = { count: 0 };
@@ -185,33 +195,45 @@ async function measure(
   let handled = 0;
   const work = async () => {
     serial += 1;
-    const durationMs = durationOf(serial);
+    const durationMs = mix.durationMs(serial);
     if (durationMs > 0) await wait(durationMs);
     handled += 1;
   };
   const stop = await contestant.start(source, work, requests);
   await wait(warmUpMs);
+  const queueCpuBefore = await queueCpuMicros(source);
   const before = { handled, requests: requests.count, at: performance.now(), cpu: process.cpuUsage() };
   await wait(measureMs);
   const messages = handled - before.handled;
-  const seconds = (performance.now() - before.at) / 1_000;
+  const requestCount = requests.count - before.requests;
+  const elapsedMs = performance.now() - before.at;
   const cpu = process.cpuUsage(before.cpu);
-  const row = {
-    runtime: contestant.name,
-    mix,
-    messagesPerSecond: Math.round(messages / seconds),
-    requestsPerMessage: Number(((requests.count - before.requests) / messages).toFixed(3)),
-    cpuPerMessageMicros: Math.round((cpu.user + cpu.system) / messages),
-  };
+  const queueCpu = (await queueCpuMicros(source)) - queueCpuBefore;
   await stop();
-  return row;
+  return {
+    runtime: contestant.name,
+    mix: mix.name,
+    messagesPerSecond: Math.round((messages * 1_000) / elapsedMs),
+    requestsPerMessage: Number((requestCount / messages).toFixed(3)),
+    cpuPerMessageMicros: Math.round((cpu.user + cpu.system) / messages),
+    queueLoad: Number((queueCpu / 1_000 / elapsedMs).toFixed(2)),
+  };
+}
+
+function queueCpuMicros({ child }: Source): Promise<number> {
+  return new Promise((resolve) => {
+    child.once('message', (answer) => resolve((answer as { cpuMicros: number }).cpuMicros));
+    child.send('cpu');
+  });
 }
 
 function print(row: ConsumerBenchRow): void {
-  const { mix, runtime, messagesPerSecond, requestsPerMessage, cpuPerMessageMicros } = row;
+  const { mix, runtime, messagesPerSecond, requestsPerMessage, cpuPerMessageMicros, queueLoad } = row;
+  const bound =
+    queueLoad > 0.8 ? `  (the local queue is the limit: ${Math.round(queueLoad * 100)} % of a core)` : '';
   console.log(
     `${mix.padEnd(36)} ${runtime.padEnd(13)} ${String(messagesPerSecond).padStart(6)} msg/s  ` +
-      `${requestsPerMessage.toFixed(3)} requests/message  ${String(cpuPerMessageMicros).padStart(5)} µs CPU/message`,
+      `${requestsPerMessage.toFixed(3)} requests/message  ${String(cpuPerMessageMicros).padStart(5)} µs CPU/message${bound}`,
   );
 }
 
