@@ -37,17 +37,19 @@ export async function receive(
   signal.addEventListener('abort', onAbort);
   if (signal.aborted) onAbort();
   try {
-    const sent = clients.receiving.send(toCommand(input), { abortSignal: controller.signal });
-    const { Messages } = await Promise.race([sent, cut.promise]);
-    return Messages ?? [];
+    return await Promise.race([send(clients, input, controller.signal), cut.promise]);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
   }
 }
 
-function toCommand(input: ReceiveInput): ReceiveMessageCommand {
-  return new ReceiveMessageCommand({
+async function send(
+  clients: QueueClients,
+  input: ReceiveInput,
+  abortSignal: AbortSignal,
+): Promise<Message[]> {
+  const command = new ReceiveMessageCommand({
     QueueUrl: input.queueUrl,
     MaxNumberOfMessages: input.count,
     WaitTimeSeconds: input.waitTimeSeconds,
@@ -56,4 +58,6 @@ function toCommand(input: ReceiveInput): ReceiveMessageCommand {
     MessageAttributeNames: ['All'],
     MessageSystemAttributeNames: ['All'],
   });
+  const { Messages } = await clients.receiving.send(command, { abortSignal });
+  return Messages ?? [];
 }
