@@ -36,14 +36,26 @@ function readArguments(argv: readonly string[]): Arguments | null {
 
 async function runOnce(lifecycle: Lifecycle, args: Arguments, config: ReconcilerConfig): Promise<number> {
   const log = openLog(lifecycle, config);
-  const source = policyFile(args.policyFile ?? config.DEAD_LETTER_POLICY_FILE);
   const deps = await openConnections(lifecycle, config, log);
+  const run = reconcileAll(deps, args, config, lifecycle.signal);
+  // A signal ends the run at its next batch; what it uses must stay open until then.
+  lifecycle.onShutdown('run', () => run.catch(() => undefined));
+  return run;
+}
+
+async function reconcileAll(
+  deps: ReconcilerDeps,
+  args: Arguments,
+  config: ReconcilerConfig,
+  signal: AbortSignal,
+): Promise<number> {
+  const source = policyFile(args.policyFile ?? config.DEAD_LETTER_POLICY_FILE);
   const pretty = (config.LOG_FORMAT ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
   try {
     const policies = await source.load();
     const pending = await pendingMigrations(deps.db);
     if (pending.length > 0) {
-      log.error('the database is not migrated: run `node services/admin/main.ts migrate` first', {
+      deps.log.error('the database is not migrated: run `node services/admin/main.ts migrate` first', {
         event: 'database_not_ready',
         pending_migrations: pending,
       });
@@ -52,13 +64,13 @@ async function runOnce(lifecycle: Lifecycle, args: Arguments, config: Reconciler
     return await runPolicies(deps, source, policies, {
       queueNames: { gifts: config.GIFTS_QUEUE_NAME },
       dryRun: args.dryRun,
-      signal: lifecycle.signal,
+      signal,
       print: pretty ? (text) => process.stdout.write(text) : null,
     });
   } catch (error) {
     const isForPerson = error instanceof PolicyError || error instanceof NoDeadLetterQueueError;
     if (!isForPerson) throw error;
-    log.error(error.message, { event: 'reconciler_misconfigured', code: error.code });
+    deps.log.error(error.message, { event: 'reconciler_misconfigured', code: error.code });
     return exitCodes.needs_person;
   }
 }

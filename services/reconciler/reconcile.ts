@@ -12,7 +12,7 @@ import type { Policy } from './policy.ts';
 import { heldByAnother, moveTaskActive, refusal, suspended } from './refusals.ts';
 import type { LetterResult, ReconcilerDeps, Run } from './run.ts';
 import { countResults, type Findings, judgeRun, type RunReport, storedCounts } from './run-report.ts';
-import { sweep } from './sweep.ts';
+import { gatherSurroundings, sweep } from './sweep.ts';
 
 export type ReconcileOptions = {
   /** name of the queue whose dead letters these are, as SQS knows it */
@@ -91,6 +91,7 @@ async function runUnderLease(leased: Leased, options: ReconcileOptions): Promise
 
 async function work(run: Run, options: ReconcileOptions): Promise<Findings> {
   const { db, policy, queue, startedAt } = run;
+  const surroundings = await gatherSurroundings(run);
   const { messages, complete } = await scanLetters(run.letters, {
     maxMessages: policy.limits.maxMessages,
     signal: run.stop,
@@ -103,8 +104,8 @@ async function work(run: Run, options: ReconcileOptions): Promise<Findings> {
     ? judgements.map((judgement) => ({ ...judgement, outcome: 'planned' }))
     : await apply(run, judgements);
   const findings = { results, depth: queue.depth, scanComplete: complete };
-  const swept = run.stop.aborted ? null : await sweep(run, { complete, results });
-  return { ...findings, circuit: run.circuit.circuit, sweep: swept };
+  const swept = run.stop.aborted ? null : await sweep(run, surroundings, { complete, results });
+  return { ...findings, circuit: run.circuit.circuit, stuck: surroundings.stuck, sweep: swept };
 }
 
 async function finish(run: Run, findings: Findings): Promise<RunReport> {

@@ -1,7 +1,7 @@
 import type { Circuit } from './circuit.ts';
 import { circuitCounts } from './circuit-watch.ts';
 import type { LetterResult } from './run.ts';
-import type { SweepResult } from './sweep.ts';
+import type { Surroundings, SweepResult } from './sweep.ts';
 
 /** How a run ended, for the exit code: 0 converged (or suspended), 1 again, 2 needs a person. */
 export type RunOutcome = 'converged' | 'suspended' | 'again' | 'needs_person';
@@ -58,11 +58,12 @@ export type Findings = {
   depth: number;
   scanComplete: boolean;
   circuit: Circuit;
+  stuck: Surroundings['stuck'] | null;
   sweep: SweepResult | null;
 };
 
 /** Counts are the same for a dry run and for the real one: what is planned counts as done. Pure. */
-export function countResults({ results, depth, sweep }: Findings): RunCounts {
+export function countResults({ results, depth, stuck, sweep }: Findings): RunCounts {
   const count = (wanted: (result: LetterResult) => boolean) => results.filter(wanted).length;
   const done = (verdict: LetterResult['verdict']) =>
     count((result) => result.verdict === verdict && isDone(result) && !result.deleteOnly);
@@ -82,9 +83,9 @@ export function countResults({ results, depth, sweep }: Findings): RunCounts {
     dead_letters: left + Math.max(0, depth - results.length),
     requeued_gifts: sweep?.gifts ?? 0,
     requeued_deliveries: sweep?.deliveries ?? 0,
-    stuck_scheduled: sweep?.stuck.scheduled ?? 0,
-    stuck_queued: sweep?.stuck.queued ?? 0,
-    stuck_delivering: sweep?.stuck.delivering ?? 0,
+    stuck_scheduled: stuck?.scheduled ?? 0,
+    stuck_queued: stuck?.queued ?? 0,
+    stuck_delivering: stuck?.delivering ?? 0,
   };
 }
 

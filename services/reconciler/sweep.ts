@@ -11,39 +11,45 @@ import { readQueueDepth } from '../queue/queue-depth.ts';
 import { subjectIdsOf } from './letter-subjects.ts';
 import { pageSize } from './pages.ts';
 import type { LetterResult, Run } from './run.ts';
-import { decideSweep, type SweepDecision } from './sweep-decision.ts';
+import { decideSweep, type SweepDecision, type SweepFacts } from './sweep-decision.ts';
 
-export type SweepResult = {
-  decision: SweepDecision;
-  /** queued again because their message was lost: what this safety net corrected */
-  gifts: number;
-  deliveries: number;
-  /** only reported: gifts that stand still */
-  stuck: StuckCounts;
-};
+/** How the queue and the gifts stood before the run changed anything: what it redrives is no backlog. */
+export type Surroundings = Pick<SweepFacts, 'messages' | 'lateOutboxRows'> & { stuck: StuckCounts };
+
+/** What the sweep did. */
+export type SweepResult = Requeued & { decision: SweepDecision };
 
 const lateOutboxSeconds = 60;
 const stuckLimits = { overdueSeconds: 15 * 60, underWaySeconds: 3_600 };
 
-/** Queues gifts again whose message vanished, at most as many as the run may look at, and counts those that stand still. */
+export async function gatherSurroundings(run: Pick<Run, 'db' | 'clients' | 'queue'>): Promise<Surroundings> {
+  const [source, lateOutboxRows, stuck] = await Promise.all([
+    readQueueDepth(run.clients, run.queue.sourceUrl),
+    countLateOutboxRows(run.db, lateOutboxSeconds),
+    countStuckGifts(run.db, stuckLimits),
+  ]);
+  return { messages: source.visible + source.inFlight + source.delayed, lateOutboxRows, stuck };
+}
+
+/** Queues gifts again whose message vanished, at most as many as the run may look at. */
 export async function sweep(
   run: Run,
+  surroundings: Surroundings,
   scan: { complete: boolean; results: readonly LetterResult[] },
 ): Promise<SweepResult> {
-  const source = await readQueueDepth(run.clients, run.queue.sourceUrl);
   const decision = decideSweep({
-    messages: source.visible + source.inFlight + source.delayed,
+    ...surroundings,
     retentionSeconds: run.queue.sourceRetentionSeconds,
     deadLetterRetentionSeconds: run.queue.retentionSeconds,
-    lateOutboxRows: await countLateOutboxRows(run.db, lateOutboxSeconds),
     scanComplete: scan.complete,
   });
   const requeued = run.dryRun
     ? await countRequeues(run, decision, scan.results)
     : await requeuePages(run, decision);
-  return { decision, ...requeued, stuck: await countStuckGifts(run.db, stuckLimits) };
+  return { decision, ...requeued };
 }
 
+/** Queued again because their message was lost: what this safety net corrected. */
 type Requeued = { gifts: number; deliveries: number };
 
 async function requeuePages(run: Run, decision: SweepDecision): Promise<Requeued> {

@@ -67,6 +67,11 @@ export async function openScene(): Promise<Scene> {
       aheadMs = 0;
       scene.queue = await emulator.createQueuePair();
       scene.sender = await fundedSender(database.db, 100_000_000);
+      await database.db
+        .updateTable('gifts')
+        .set({ state: 'cancelled', lease_until: null })
+        .where('state', 'in', ['queued', 'delivering', 'scheduled'])
+        .execute();
       for (const table of ['reconciler_leases', 'reconciler_runs', 'dead_letters', 'outbox'] as const) {
         await database.db.deleteFrom(table).execute();
       }

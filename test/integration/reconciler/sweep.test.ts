@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { type GiftId, toUuid } from '../../../services/domain/ids.ts';
+import { decodeEnvelope } from '../../../services/queue/envelope.ts';
+import { sendMessages } from '../../../services/queue/producer.ts';
+import { staleCounts } from '../../support/faults.ts';
+import { accept, draftGift } from '../../support/gifts.ts';
+import { giftMessage, openScene, policy, run, type Scene } from './setup.ts';
+
+let scene: Scene;
+beforeAll(async () => {
+  scene = await openScene();
+});
+beforeEach(() => scene.reset());
+afterAll(() => scene.close());
+
+/** Gifts that are queued for an hour, and whose message was published and is gone. */
+async function strandedGifts(count: number): Promise<GiftId[]> {
+  const { db } = scene.database;
+  const { gifts } = await accept(
+    db,
+    Array.from({ length: count }, () => draftGift(scene.sender, { requestId: 'req-9' })),
+  );
+  const ids = gifts.map(({ id }) => id);
+  await db.deleteFrom('outbox').execute();
+  await db
+    .updateTable('gifts')
+    .set({ state_changed_at: new Date(Date.now() - 3_600_000) })
+    .where('id', 'in', ids.map(toUuid))
+    .execute();
+  return ids;
+}
+
+const outboxRows = () => scene.database.db.selectFrom('outbox').selectAll().execute();
+
+describe('sweep', () => {
+  test('a gift whose message vanished is queued again, once, and counted as corrected', async () => {
+    const ids = await strandedGifts(12);
+    const report = await run(scene);
+    expect(report).toMatchObject({
+      outcome: 'converged',
+      counts: { requeued_gifts: 12, requeued_deliveries: 0 },
+    });
+    const rows = await outboxRows();
+    const envelopes = rows.map(({ body }) => decodeEnvelope(body));
+    expect(envelopes.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+    expect(envelopes[0]).toMatchObject({ type: 'gift.deliver', version: 1, request_id: 'req-9' });
+    expect(rows[0]).toMatchObject({ queue: 'gifts', group_id: scene.sender.senderId });
+    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 0 });
+  });
+
+  test('a backlog is not a loss: with messages waiting, or a relay behind, nothing is queued again', async () => {
+    await strandedGifts(3);
+    scene.proxy.inject({
+      operation: 'GetQueueAttributes',
+      when: ({ QueueUrl }) => String(QueueUrl).endsWith(scene.queue.name),
+      fault: staleCounts({ ApproximateNumberOfMessages: '11' }),
+    });
+    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 0, stuck_queued: 3 });
+    scene.proxy.heal();
+
+    await scene.database.db
+      .insertInto('outbox')
+      .values({
+        queue: 'gifts',
+        body: '{}',
+        group_id: null,
+        trace_header: null,
+        available_at: new Date(Date.now() - 120_000),
+        parked_reason: null,
+      })
+      .execute();
+    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 0, stuck_queued: 3 });
+  });
+
+  test('with messages waiting, only what is older than any message can be has lost its own', async () => {
+    const [old] = await strandedGifts(2);
+    if (old === undefined) throw new Error('no gift');
+    const day = 24 * 3_600_000;
+    await scene.database.db
+      .updateTable('gifts')
+      .set({ state_changed_at: new Date(Date.now() - 15 * day) })
+      .where('id', '=', toUuid(old))
+      .execute();
+    await sendMessages(
+      scene.direct,
+      scene.queue.url,
+      Array.from({ length: 20 }, () => giftMessage(old, null)),
+    );
+    const report = await run(scene);
+    expect(report.counts).toMatchObject({ requeued_gifts: 1 });
+    expect((await outboxRows()).map(({ body }) => decodeEnvelope(body).id)).toEqual([old]);
+  });
+
+  test('maxMessages bounds the sweep too', async () => {
+    await strandedGifts(30);
+    const report = await run(scene, policy({ limits: { maxMessages: 10 } }));
+    expect(report.counts).toMatchObject({ requeued_gifts: 10 });
+  });
+
+  test('gifts that stand still are reported and left alone', async () => {
+    const { db } = scene.database;
+    const { gifts } = await accept(db, [
+      draftGift(scene.sender, { deliverAt: new Date(Date.now() + 60_000) }),
+      draftGift(scene.sender),
+    ]);
+    const [scheduled, delivering] = gifts;
+    if (!scheduled || !delivering) throw new Error('no gifts');
+    await db.deleteFrom('outbox').execute();
+    const twoHoursAgo = new Date(Date.now() - 7_200_000);
+    await db
+      .updateTable('gifts')
+      .set({ deliver_at: twoHoursAgo })
+      .where('id', '=', toUuid(scheduled.id))
+      .execute();
+    await db
+      .updateTable('gifts')
+      .set({ state: 'delivering', state_changed_at: twoHoursAgo, lease_until: new Date(Date.now() + 60_000) })
+      .where('id', '=', toUuid(delivering.id))
+      .execute();
+    const report = await run(scene);
+    expect(report.counts).toMatchObject({ stuck_scheduled: 1, stuck_delivering: 1, requeued_gifts: 0 });
+  });
+});
