@@ -1,0 +1,126 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { decide } from '../../../services/reconciler/decide.ts';
+import { matchRule } from '../../../services/reconciler/policy.ts';
+import type { LetterResult } from '../../../services/reconciler/run.ts';
+import { countResults } from '../../../services/reconciler/run-report.ts';
+import { anyLetter, anyRule, letter, standardPolicy } from './letters.ts';
+
+const closed = { state: 'closed', allowance: Number.POSITIVE_INFINITY } as const;
+const verdictOf = (changes: Parameters<typeof letter>[0]) => {
+  const [judgement] = decide(standardPolicy(), [letter(changes)], closed);
+  return [judgement?.verdict, judgement?.rule];
+};
+
+describe('the default policy', () => {
+  test.each([
+    ['poison', { class: 'poison', giftState: null }, ['quarantine', 'poison']],
+    ['a gift that arrived after all', { giftState: 'delivered' }, ['discard', 'settled']],
+    ['a gift that was cancelled', { class: 'permanent', giftState: 'cancelled' }, ['discard', 'settled']],
+    ['a transient failure', { class: 'transient' }, ['redrive', 'transient']],
+    ['one that SQS moved by itself', { class: 'unknown' }, ['redrive', 'transient']],
+    ['one that is too young', { class: 'transient', ageSeconds: 299 }, ['wait', null]],
+    ['one that can never succeed', { class: 'permanent' }, ['quarantine', 'permanent']],
+    ['one that was redriven often enough', { redrives: 3 }, ['quarantine', 'max-redrives']],
+    ['one whose gift is with a worker', { leased: true }, ['wait', 'in-delivery']],
+    ['a settled gift, though with a worker', { leased: true, giftState: 'claimed' }, ['discard', 'settled']],
+    [
+      'one that was sent, not deleted',
+      { earlier: { verdict: 'redrive', rule: 'transient', applied: true } },
+      ['redrive', 'transient'],
+    ],
+    [
+      'a quarantine cut short, of a class that is redriven',
+      { earlier: { verdict: 'quarantine', rule: 'max-redrives', applied: false } },
+      ['quarantine', 'max-redrives'],
+    ],
+  ] as const)('%s', (_what, changes, expected) => {
+    expect(verdictOf(changes)).toEqual(expected);
+  });
+});
+
+describe('properties', () => {
+  const rules = fc.array(anyRule, { maxLength: 6 });
+  const letters = fc.array(anyLetter, { maxLength: 30 });
+
+  test('the first rule that matches wins, and none before it matches', () => {
+    fc.assert(
+      fc.property(rules, anyLetter, (list, seen) => {
+        const facts = { ...seen, type: 'gift.deliver' as const };
+        const winner = matchRule(list, facts);
+        const index = winner === null ? list.length : list.indexOf(winner);
+        expect(list.slice(0, index).filter((rule) => matchRule([rule], facts) !== null)).toEqual([]);
+        if (winner !== null) expect(matchRule([winner], facts)).toBe(winner);
+      }),
+    );
+  });
+
+  test('every message gets exactly one verdict, in order; what no rule matches waits', () => {
+    fc.assert(
+      fc.property(rules, letters, (list, seen) => {
+        const policy = standardPolicy({ rules: list });
+        const judgements = decide(policy, seen, closed);
+        expect(judgements.map((judgement) => judgement.letter)).toEqual(seen);
+        for (const { verdict, rule, deleteOnly, letter: judged } of judgements) {
+          if (rule === null && !deleteOnly && judged.earlier === null) expect(verdict).toBe('wait');
+          if (deleteOnly) expect(judged.earlier?.applied).toBe(true);
+        }
+      }),
+    );
+  });
+
+  test('caps hold: never more redrives than the circuit allows, none beyond maxRedrives', () => {
+    fc.assert(
+      fc.property(rules, letters, fc.nat(10), fc.nat(5), (list, seen, allowance, maxRedrives) => {
+        const base = standardPolicy({ rules: list });
+        const policy = { ...base, limits: { ...base.limits, maxRedrives } };
+        const judgements = decide(policy, seen, { state: 'half_open', allowance });
+        const redriven = judgements.filter(({ verdict, deleteOnly }) => verdict === 'redrive' && !deleteOnly);
+        expect(redriven.length).toBeLessThanOrEqual(allowance);
+        for (const { letter: judged } of redriven) expect(judged.redrives).toBeLessThan(maxRedrives);
+        for (const { verdict, deleteOnly, letter: judged } of judgements) {
+          if (judged.leased && !deleteOnly && judged.earlier === null) {
+            expect(['wait', 'discard']).toContain(verdict);
+          }
+        }
+      }),
+    );
+  });
+
+  test('P43: planned and applied, the same judgements give the same counts', () => {
+    fc.assert(
+      fc.property(rules, letters, fc.nat(10), (list, seen, allowance) => {
+        const judgements = decide(standardPolicy({ rules: list }), seen, { state: 'half_open', allowance });
+        const counts = (results: LetterResult[]) =>
+          countResults({
+            results,
+            depth: seen.length,
+            scanComplete: true,
+            circuit: { state: 'closed', since: new Date(0) },
+            stuck: null,
+            sweep: null,
+          });
+        const planned = counts(judgements.map((judgement) => ({ ...judgement, outcome: 'planned' })));
+        const applied = counts(
+          judgements.map((judgement) => ({
+            ...judgement,
+            outcome: judgement.verdict === 'wait' ? 'waits' : 'applied',
+          })),
+        );
+        expect(planned).toEqual(applied);
+        const { redriven, quarantined, discarded, waiting, finished } = planned;
+        expect(redriven + quarantined + discarded + waiting + finished).toBe(seen.length);
+      }),
+    );
+  });
+
+  test('P39: archived is what expires within 24 h, whatever its verdict', () => {
+    fc.assert(
+      fc.property(rules, anyLetter, (list, seen) => {
+        const [judgement] = decide(standardPolicy({ rules: list }), [seen], closed);
+        const near = seen.expiresInSeconds !== null && seen.expiresInSeconds <= 86_400;
+        expect(judgement?.archive).toBe(near && judgement?.deleteOnly === false);
+      }),
+    );
+  });
+});
