@@ -58,13 +58,9 @@ export function describe(operation: OperationDescription): ZodOpenApiOperationOb
   };
 }
 
-const idempotencyKey = z
-  .string()
-  .min(1)
-  .max(255)
-  .meta({
-    description: 'A new random value per operation, the same one when it is repeated; kept for 30 days',
-  });
+const idempotencyKey = z.string().min(1).max(255).meta({
+  description: 'A new random value per operation, the same one when it is repeated; kept for 30 days',
+});
 
 function bodyContent(schema: z.ZodType, form: boolean) {
   return {

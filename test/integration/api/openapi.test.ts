@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import request from 'supertest';
+import { startTestApi, type TestApi } from '../../support/api.ts';
+
+let api: TestApi;
+type Operation = {
+  operationId: string;
+  responses: Record<string, unknown>;
+  security: unknown[];
+  parameters?: unknown[];
+};
+let document: {
+  openapi: string;
+  paths: Record<string, Record<string, Operation>>;
+  components: {
+    schemas: Record<string, { type?: string; properties?: object; additionalProperties?: unknown }>;
+  };
+};
+beforeAll(async () => {
+  api = await startTestApi();
+  document = (await request(api.app).get('/openapi.json')).body;
+});
+afterAll(() => api.close());
+
+type Layer = { route?: { path: string; stack: { method?: string }[] }; handle?: { stack?: Layer[] } };
+
+/** Every method and path that the app has a route for, in OpenAPI's spelling. */
+function registered(layers: Layer[]): string[] {
+  return layers.flatMap(({ route, handle }) => {
+    if (!route) return registered(handle?.stack ?? []);
+    const methods = new Set(route.stack.map(({ method }) => method).filter((method) => method !== undefined));
+    return [...methods].map((method) => `${method} ${route.path.replaceAll(/:(\w+)/g, '{$1}')}`);
+  });
+}
+
+describe('GET /openapi.json', () => {
+  test('is OpenAPI 3.1 and describes every route that there is, and no other', () => {
+    expect(document.openapi).toMatch(/^3\.1\./);
+    const described = Object.entries(document.paths).flatMap(([path, operations]) =>
+      Object.keys(operations).map((method) => `${method} ${path}`),
+    );
+    const stack = (api.app as unknown as { router: { stack: Layer[] } }).router.stack;
+    const assets = ['get /docs/start.js'];
+    const routes = registered(stack).filter((route) => !assets.includes(route));
+    expect(described.toSorted()).toEqual(routes.toSorted());
+  });
+
+  test('every operation has an id of its own, an answer, and says how it is refused', () => {
+    const operations = Object.values(document.paths).flatMap((path) => Object.values(path));
+    const ids = operations.map(({ operationId }) => operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const { responses, security } of operations) {
+      expect(Object.keys(responses).some((status) => status.startsWith('2'))).toBe(true);
+      expect(responses['500']).toBeDefined();
+      if (security.length > 0)
+        expect(Object.keys(responses)).toEqual(expect.arrayContaining(['401', '403', '429']));
+    }
+  });
+
+  test('every reference leads somewhere, and every path parameter is declared', () => {
+    const references = JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g);
+    for (const [, name] of references) expect(document.components.schemas).toHaveProperty(name ?? '');
+    for (const [path, operations] of Object.entries(document.paths)) {
+      for (const { parameters = [] } of Object.values(operations)) {
+        const declared = (parameters as { in: string; name: string }[]).filter((one) => one.in === 'path');
+        const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+        expect(declared.map(({ name }) => name)).toEqual(named);
+      }
+    }
+  });
+
+  test('the request of a gift is closed: no field but those described', () => {
+    const gift = document.components.schemas['GiftRequest'];
+    expect(gift?.additionalProperties).toBe(false);
+    expect(Object.keys(gift?.properties ?? {})).toEqual([
+      'value',
+      'recipient',
+      'message',
+      'sender_name',
+      'deliver_at',
+      'expires_at',
+      'binding',
+      'external_id',
+      'metadata',
+    ]);
+  });
+});
+
+describe('GET /docs', () => {
+  test('200 a page whose scripts and styles come from here alone, and are there', async () => {
+    const page = await request(api.app).get('/docs');
+    expect([page.status, page.type]).toEqual([200, 'text/html']);
+    expect(page.headers['content-security-policy']).toMatch(/script-src 'self'(;|$)/);
+    const assets = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path ?? '');
+    for (const path of assets) {
+      expect(path).toMatch(/^\/(docs|openapi)/);
+      expect((await request(api.app).get(path)).status).toBe(200);
+    }
+  });
+});

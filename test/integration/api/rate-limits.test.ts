@@ -1,0 +1,158 @@
+import { createServer, type Socket } from 'node:net';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { parseList } from 'structured-headers';
+import request from 'supertest';
+import { createRateLimits } from '../../../services/api/rate-limits.ts';
+import { startTestApi, type TestApi, type TestApiOptions } from '../../support/api.ts';
+import { eventually } from '../../support/eventually.ts';
+
+let api: TestApi;
+afterEach(() => api.close());
+
+const start = async (options: TestApiOptions) => {
+  api = await startTestApi(options);
+  return await api.sender();
+};
+
+const perMinute = (quota: number) => ({ quota, windowSeconds: 60 });
+const storedPoints = async () =>
+  (await api.database.pool.query<{ points: number }>('select points from rate_limits order by key')).rows.map(
+    ({ points }) => points,
+  );
+
+/** A structured-field list as plain data: [["ip", {q: 5, w: 60}], …]. */
+const parsed = (header: string | undefined) =>
+  parseList(header ?? '').map(([name, parameters]) => [name, Object.fromEntries(parameters)]);
+
+describe('429', () => {
+  test('P49: RateLimit and RateLimit-Policy parse as Structured Fields, Retry-After is an integer', async () => {
+    const sender = await start({ policies: { ip: perMinute(100), key: perMinute(2) } });
+    const ask = () =>
+      request(api.app)
+        .get('/v1/gifts')
+        .set(...sender.auth);
+    const first = await ask();
+    expect(parsed(first.headers['ratelimit-policy'])).toEqual([
+      ['ip', { q: 100, w: 60 }],
+      ['key', { q: 2, w: 60 }],
+    ]);
+    expect(parsed(first.headers['ratelimit'])).toEqual([
+      ['ip', { r: 99, t: expect.any(Number) }],
+      ['key', { r: 1, t: expect.any(Number) }],
+    ]);
+    expect((await ask()).status).toBe(200);
+    const refused = await ask();
+    expect([refused.status, refused.body.code, refused.body.retryable]).toEqual([429, 'rate_limited', true]);
+    expect(refused.headers['retry-after']).toMatch(/^[1-9]\d?$/);
+    expect(parsed(refused.headers['ratelimit']).at(-1)).toEqual([
+      'key',
+      { r: 0, t: Number(refused.headers['retry-after']) },
+    ]);
+  });
+
+  test('the address is limited before the key is even looked at', async () => {
+    await start({ policies: { ip: perMinute(3) } });
+    const guesses = await Promise.all(
+      [1, 2, 3, 4, 5].map(() => request(api.app).get('/v1/gifts').set('Authorization', 'Bearer guess')),
+    );
+    expect(guesses.map(({ status }) => status).toSorted()).toEqual([401, 401, 401, 429, 429]);
+  });
+
+  test('one key over its budget does not touch another', async () => {
+    const greedy = await start({ policies: { key: perMinute(1) } });
+    const modest = await api.sender();
+    const ask = (sender: typeof greedy) =>
+      request(api.app)
+        .get('/v1/gifts')
+        .set(...sender.auth);
+    await ask(greedy);
+    expect((await ask(greedy)).status).toBe(429);
+    expect((await ask(modest)).status).toBe(200);
+  });
+
+  test('whoever is over the budget costs no more writes', async () => {
+    const sender = await start({ policies: { key: perMinute(1) } });
+    const ask = () =>
+      request(api.app)
+        .get('/v1/gifts')
+        .set(...sender.auth);
+    for (let i = 0; i < 10; i += 1) await ask();
+    // One within the budget, and the one that found it used up.
+    expect((await storedPoints()).toSorted()).toEqual([10, 2]);
+  });
+
+  test('claim pages have a tighter budget of their own', async () => {
+    await start({ policies: { claim: perMinute(2) } });
+    const open = () => request(api.app).get('/claim/clt_guess');
+    expect([(await open()).status, (await open()).status, (await open()).status]).toEqual([404, 404, 429]);
+  });
+
+  test('X-Forwarded-For counts only behind a proxy that is trusted, and IPv6 by its /64', async () => {
+    await start({ policies: { ip: perMinute(1) }, settings: { trustProxy: 1 } });
+    const from = (ip: string) => request(api.app).get('/openapi.json').set('X-Forwarded-For', ip);
+    expect((await from('2001:db8:1:2::1')).status).toBe(200);
+    expect((await from('2001:db8:1:2:ffff::9')).status).toBe(429);
+    expect((await from('2001:db8:1:3::1')).status).toBe(200);
+    expect((await from('192.0.2.1')).status).toBe(200);
+    await api.close();
+    await start({ policies: { ip: perMinute(1) } });
+    expect((await from('192.0.2.2')).status).toBe(200);
+    expect((await from('192.0.2.3')).status).toBe(429);
+  });
+});
+
+describe('P48: the store', () => {
+  test('P48: while Postgres hangs the limiter answers within its time-out, and goes on limiting', async () => {
+    await start({});
+    // A server that accepts connections and never says a word.
+    const sockets: Socket[] = [];
+    const mute = createServer((socket) => sockets.push(socket));
+    await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
+    const { port } = mute.address() as { port: number };
+    const pool = new pg.Pool({ host: '127.0.0.1', port, user: 'x', connectionTimeoutMillis: 5_000 });
+    const failures: unknown[] = [];
+    const limits = createRateLimits(pool, {
+      policies: { ip: perMinute(3), key: perMinute(3), claim: perMinute(3) },
+      timeoutMs: 50,
+      onStoreFailure: (error) => failures.push(error),
+    });
+    const startedAt = performance.now();
+    const verdicts = [];
+    for (let i = 0; i < 5; i += 1) verdicts.push(await limits.ip.consume('192.0.2.1'));
+    // One time-out of 50 ms for all five, where the connection alone would take 5 s: the store is left alone after it.
+    expect(performance.now() - startedAt).toBeLessThan(2_500);
+    expect(failures).toHaveLength(1);
+    expect(verdicts.map(({ allowed }) => allowed)).toEqual([true, true, true, false, false]);
+    for (const socket of sockets) socket.destroy();
+    mute.close();
+    await pool.end();
+  });
+
+  test('P48: a key of 300 characters is counted like any other', async () => {
+    await start({});
+    const failures: unknown[] = [];
+    const limits = createRateLimits(api.database.pool, {
+      policies: { ip: perMinute(2), key: perMinute(2), claim: perMinute(2) },
+      timeoutMs: 2_000,
+      onStoreFailure: (error) => failures.push(error),
+    });
+    const long = 'k'.repeat(300);
+    const verdicts = [];
+    for (let i = 0; i < 3; i += 1) verdicts.push(await limits.ip.consume(long));
+    expect(verdicts.map(({ allowed }) => allowed)).toEqual([true, true, false]);
+    expect((await limits.ip.consume('k'.repeat(299))).allowed).toBe(true);
+    expect(failures).toEqual([]);
+  });
+
+  test('P48: two processes share one budget', async () => {
+    await start({});
+    const policies = { ip: perMinute(10), key: perMinute(10), claim: perMinute(10) };
+    const processes = [1, 2].map(() => createRateLimits(api.database.pool, { policies, timeoutMs: 2_000 }));
+    const verdicts = await Promise.all(
+      processes.flatMap((limits) => Array.from({ length: 8 }, () => limits.ip.consume('192.0.2.1'))),
+    );
+    expect(verdicts.filter(({ allowed }) => allowed)).toHaveLength(10);
+    await eventually(async () => expect((await storedPoints())[0]).toBeGreaterThanOrEqual(11));
+  });
+});

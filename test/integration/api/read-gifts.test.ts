@@ -1,0 +1,177 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import request from 'supertest';
+import { newId } from '../../../services/domain/ids.ts';
+import {
+  deliver,
+  giftRequest,
+  postGift,
+  startTestApi,
+  type TestApi,
+  type TestSender,
+} from '../../support/api.ts';
+
+let api: TestApi;
+let sender: TestSender;
+beforeAll(async () => {
+  api = await startTestApi();
+  sender = await api.sender();
+});
+afterAll(() => api.close());
+
+const get = (path: string, as = sender) =>
+  request(api.app)
+    .get(path)
+    .set(...as.auth);
+
+/** The path behind a rel of a Link header. */
+function follow(link: string | undefined, rel: string): string {
+  const found = new RegExp(`<([^>]+)>; rel="${rel}"`).exec(link ?? '')?.[1];
+  if (found === undefined) throw new Error(`no ${rel} in ${link}`);
+  return found;
+}
+
+describe('GET /v1/gifts 200', () => {
+  test('pages through all gifts, newest first, each once, while others arrive', async () => {
+    const own = await api.sender();
+    const made: string[] = [];
+    for (let i = 0; i < 7; i += 1) made.unshift((await postGift(api, own)).body.id);
+    const seen: string[] = [];
+    let path = '/v1/gifts?limit=3';
+    for (;;) {
+      const answer = await get(path, own);
+      expect(answer.status).toBe(200);
+      seen.push(...answer.body.data.map((gift: { id: string }) => gift.id));
+      await postGift(api, own);
+      if (!answer.body.has_more) break;
+      path = follow(answer.headers['link'], 'next');
+    }
+    expect(seen).toEqual(made);
+  });
+
+  test('goes back by `before`, in the same order', async () => {
+    const own = await api.sender();
+    const made: string[] = [];
+    for (let i = 0; i < 5; i += 1) made.unshift((await postGift(api, own)).body.id);
+    const last = await get(`/v1/gifts?limit=2&after=${made[2]}`, own);
+    expect(last.body.data.map((gift: { id: string }) => gift.id)).toEqual(made.slice(3));
+    const back = await get(follow(last.headers['link'], 'prev'), own);
+    expect(back.body.data.map((gift: { id: string }) => gift.id)).toEqual(made.slice(1, 3));
+    expect(back.body.has_more).toBe(true);
+    const first = await get(follow(back.headers['link'], 'prev'), own);
+    expect(first.body.data.map((gift: { id: string }) => gift.id)).toEqual(made.slice(0, 1));
+    expect(first.headers['link']).not.toContain('rel="prev"');
+  });
+
+  test('shows own gifts only, and finds one by its external_id', async () => {
+    const other = await api.sender();
+    const { body: gift } = await postGift(api, sender, { ...giftRequest, external_id: 'find-me' });
+    expect((await get('/v1/gifts', other)).body).toEqual({ data: [], has_more: false });
+    const found = await get('/v1/gifts?external_id=find-me');
+    expect(found.body.data.map(({ id }: { id: string }) => id)).toEqual([gift.id]);
+    expect((await get('/v1/gifts?external_id=find-me', other)).body.data).toEqual([]);
+  });
+
+  test.each(['limit=0', 'limit=201', 'limit=ten', 'after=nonsense', `after=${newId('sen')}`, 'sort=up'])(
+    '422 for ?%s',
+    async (query) => {
+      const answer = await get(`/v1/gifts?${query}`);
+      expect(answer.status).toBe(422);
+      expect(answer.body.errors[0].parameter).toBe(query.split('=')[0]);
+    },
+  );
+});
+
+describe('GET /v1/gifts/{id}', () => {
+  test('200 the gift as it is now; a mailed claim link is never shown', async () => {
+    const { body: gift } = await postGift(api, sender);
+    await deliver(api, gift.id);
+    const answer = await get(`/v1/gifts/${gift.id}`);
+    expect(answer.status).toBe(200);
+    expect(answer.body).toMatchObject({ id: gift.id, state: 'delivered' });
+    expect(answer.body.claim_url).toBeUndefined();
+  });
+
+  test('200 a wallet gift shows its claim link once it is delivered', async () => {
+    const recipient = { type: 'wallet', address: '0x52908400098527886E0F7030069857D2E4169EE7' };
+    const { body: gift } = await postGift(api, sender, { ...giftRequest, recipient });
+    expect((await get(`/v1/gifts/${gift.id}`)).body.claim_url).toBeUndefined();
+    await deliver(api, gift.id);
+    expect((await get(`/v1/gifts/${gift.id}`)).body.claim_url).toMatch(
+      /^https:\/\/gifts\.example\.com\/claim\/clt_[0-9a-z]{52}$/,
+    );
+  });
+
+  test('404 alike for a gift that does not exist and one that is somebody else’s', async () => {
+    const { body: foreign } = await postGift(api, await api.sender());
+    const answers = [await get(`/v1/gifts/${foreign.id}`), await get(`/v1/gifts/${newId('gft')}`)];
+    const told = answers.map(({ status, body: { request_id: _id, ...body } }) => ({ status, body }));
+    expect(told[0]).toEqual(told[1]);
+    expect(told[0]).toMatchObject({ status: 404, body: { code: 'not_found' } });
+  });
+
+  test('422 for what is no id', async () => {
+    const answer = await get('/v1/gifts/42');
+    expect([answer.status, answer.body.errors[0].parameter]).toEqual([422, 'id']);
+  });
+});
+
+describe('GET /v1/gifts/{id}/timeline', () => {
+  test('200 every state change and attempt, in order, without personal data', async () => {
+    const { body: gift } = await postGift(api, sender).set('X-Request-Id', 'the-accept');
+    await deliver(api, gift.id);
+    const answer = await get(`/v1/gifts/${gift.id}/timeline`);
+    expect(answer.status).toBe(200);
+    const told = answer.body.data.map((entry: { object: string; action?: string; outcome?: string }) =>
+      [entry.object, entry.action ?? entry.outcome].join(' '),
+    );
+    expect(told[0]).toBe('audit_record gift.accepted');
+    expect(told).toContain('delivery_attempt sent');
+    expect(told).toContain('audit_record gift.delivered');
+    expect(answer.body.data[0]).toMatchObject({ request_id: 'the-accept', actor: { kind: 'api_key' } });
+    const times = answer.body.data.map(({ at }: { at: string }) => at);
+    expect(times).toEqual(times.toSorted());
+    expect(JSON.stringify(answer.body)).not.toMatch(/ada@example|Well done/);
+  });
+
+  test('200 shows what the reconciler decided', async () => {
+    const { body: gift } = await postGift(api, sender);
+    const { fromUuid, newUuid, toUuid } = await import('../../../services/domain/ids.ts');
+    const id = newUuid();
+    const at = new Date();
+    await api.database.db
+      .insertInto('dead_letters')
+      .values({
+        id,
+        queue: 'gifts',
+        message_id: 'm-1',
+        message_key: `gift.deliver:${gift.id}`,
+        gift_id: toUuid(gift.id),
+        class: 'transient',
+        reason: 'the mail server could not be reached',
+        receive_count: 6,
+        sent_at: at,
+        verdict: 'redrive',
+        rule: 'transient',
+        body: null,
+        attributes: null,
+        run_id: newUuid(),
+        first_seen_at: at,
+        last_seen_at: at,
+        applied_at: null,
+        archived_at: null,
+      })
+      .execute();
+    const answer = await get(`/v1/gifts/${gift.id}/timeline`);
+    expect(answer.body.data.at(-1)).toMatchObject({
+      id: fromUuid('ddl', id),
+      object: 'dead_letter',
+      verdict: 'redrive',
+      rule: 'transient',
+    });
+  });
+
+  test('404 for somebody else’s', async () => {
+    const { body: foreign } = await postGift(api, await api.sender());
+    expect((await get(`/v1/gifts/${foreign.id}/timeline`)).status).toBe(404);
+  });
+});
