@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
+import { listensOn } from './port-owner.ts';
 import { identityOf, type ProcessRecord, signalGroup } from './processes.ts';
 
 export interface PartCommand {
@@ -16,6 +17,8 @@ export interface PartCommand {
   /** After this long without an end, the whole process group is killed. */
   stopTimeoutMs: number;
   readyTimeoutMs: number;
+  /** What it must listen on to be ready. */
+  ports: number[];
   isReady(): Promise<boolean>;
 }
 
@@ -79,19 +82,16 @@ export class Part {
     });
     const deadline = Date.now() + this.spec.readyTimeoutMs;
     while (end.how === undefined && !this.#isStopping && Date.now() < deadline) {
-      if (await this.spec.isReady()) {
+      if (this.#listens() && (await this.spec.isReady())) {
         this.#isReady = true;
         return;
       }
       await wait(40);
     }
     if (this.#isStopping) return;
-    if (end.how === undefined) await this.stop();
-    throw new PartFailed(
-      this.spec.name,
-      end.how ?? `was not ready after ${this.spec.readyTimeoutMs / 1000} s`,
-      this.#lines,
-    );
+    const how = end.how ?? `was not ready after ${this.spec.readyTimeoutMs / 1000} s`;
+    await this.stop();
+    throw new PartFailed(this.spec.name, how, this.#lines);
   }
 
   async stop(): Promise<void> {
@@ -112,6 +112,11 @@ export class Part {
     if (this.#child?.pid !== undefined) signalGroup(this.#child.pid, 'SIGKILL');
   }
 
+  #listens(): boolean {
+    const pid = this.#child?.pid;
+    return pid !== undefined && this.spec.ports.every((port) => listensOn(pid, port));
+  }
+
   #spawn(): void {
     const { command, args, env, cwd, user } = this.spec;
     const child = spawn(command, args, {
@@ -126,7 +131,8 @@ export class Part {
     this.#read(child.stderr);
     this.#ended = new Promise((resolve) => {
       child.once('error', (error) => resolve(`could not be started: ${error.message}`));
-      child.once('exit', (code, signal) =>
+      // Not at its exit: its last words may still be in the pipe.
+      child.once('close', (code, signal) =>
         resolve(code === null ? `was killed (${signal})` : `ended with exit code ${code}`),
       );
     });

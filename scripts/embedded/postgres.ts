@@ -125,6 +125,7 @@ function serverPart(
     stopTimeoutMs: 20_000,
     // Recovery after a SIGKILL can take a while on a big write-ahead log.
     readyTimeoutMs: 120_000,
+    ports: [port],
     isReady: () => ensureDatabase(url),
   };
 }

@@ -1,5 +1,4 @@
 import { mkdirSync } from 'node:fs';
-import { connect } from 'node:net';
 import { resolve } from 'node:path';
 import type { Environment } from './environment.ts';
 import { FOLDER } from './folder.ts';
@@ -11,6 +10,7 @@ const NODE_FLAGS = ['--disable-warning=ExperimentalWarning'];
 export function sqsPart(ports: Ports): PartCommand {
   return {
     ...nodePart('sqs', ['scripts/embedded/sqs.ts', String(ports.sqs), resolve(FOLDER, 'sqs')], {}),
+    ports: [ports.sqs],
     isReady: () => answers(`http://127.0.0.1:${ports.sqs}/health`),
   };
 }
@@ -26,7 +26,8 @@ export function mailPart(ports: Ports): PartCommand {
       ['node_modules/maildev/bin/maildev', ...args, '--mail-directory', folder, '--silent'],
       {},
     ),
-    isReady: async () => (await accepts(ports.smtp)) && answers(`http://127.0.0.1:${ports.mailWeb}/healthz`),
+    ports: [ports.smtp, ports.mailWeb],
+    isReady: () => answers(`http://127.0.0.1:${ports.mailWeb}/healthz`),
   };
 }
 
@@ -34,6 +35,7 @@ export function apiPart(ports: Ports, environment: Environment): PartCommand {
   const own = { PORT: String(ports.api), METRICS_PORT: String(ports.apiMetrics) };
   return {
     ...nodePart('api', ['services/api/main.ts'], { ...environment, ...own }),
+    ports: [ports.api, ports.apiMetrics],
     isReady: () => answers(`http://127.0.0.1:${ports.api}/readyz`),
   };
 }
@@ -42,6 +44,7 @@ export function consumerPart(ports: Ports, environment: Environment): PartComman
   const own = { METRICS_PORT: String(ports.consumerMetrics) };
   return {
     ...nodePart('consumer', ['services/consumer/main.ts', 'gifts'], { ...environment, ...own }),
+    ports: [ports.consumerMetrics],
     isReady: () => answers(`http://127.0.0.1:${ports.consumerMetrics}/readyz`),
   };
 }
@@ -56,6 +59,7 @@ export function nodePart(name: string, args: string[], environment: Environment)
     stopSignal: 'SIGTERM',
     stopTimeoutMs: 15_000,
     readyTimeoutMs: 60_000,
+    ports: [],
     isReady: async () => true,
   };
 }
@@ -68,15 +72,4 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      done(true);
-    });
-    socket.once('error', () => done(false));
-  });
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { Part, PartFailed } from '../../../scripts/embedded/part.ts';
+import { listensOn } from '../../../scripts/embedded/port-owner.ts';
 import { candidates, choosePorts } from '../../../scripts/embedded/ports.ts';
 import { stopOrphan } from '../../../scripts/embedded/postgres-orphan.ts';
 import { identityOf, stopLeftovers } from '../../../scripts/embedded/processes.ts';
@@ -117,3 +118,18 @@ function listenAnywhere(): Promise<{ server: Server; port: number }> {
     });
   });
 }
+
+test('a part whose port another process holds is not ready, however well that one answers', async () => {
+  const { server, port } = await listenAnywhere();
+  const spec = nodePart('test', ['-e', `setInterval(() => {}, 1e6)`], {});
+  const part = new Part(
+    { ...spec, ports: [port], readyTimeoutMs: 300 },
+    { onLine: () => undefined, onCrash: () => undefined },
+  );
+  parts.push(part);
+  await expect(part.start()).rejects.toThrow('was not ready after 0.3 s');
+  expect(part.isRunning).toBe(false);
+  expect(listensOn(process.pid, port)).toBe(true);
+  await new Promise((done) => server.close(done));
+  expect(listensOn(process.pid, port)).toBe(false);
+});
