@@ -38,7 +38,8 @@ export function sendProblem(response: Response, problem: Problem): void {
         type: `urn:largesse:problem:${problem.code}`,
         title,
         status,
-        detail: problem.message,
+        // The name of a field that we don't know is the caller's text, and may be anything.
+        detail: scrubText(problem.message),
         code: problem.code,
         request_id: requestIdOf(response),
         retryable,
