@@ -46,13 +46,14 @@ export async function startMailServer(): Promise<MailServer> {
   const misbehave = (at: 'greeting' | 'recipient', to: string, socketOf: () => Socket | undefined) => {
     const behaviour = choose({ at, to });
     if (behaviour.kind === 'accept' || behaviour.at !== at) return undefined;
-    return perform(behaviour, socketOf);
+    return perform(behaviour, to, socketOf);
   };
   const perform = (
     behaviour: Exclude<MailBehaviour, { kind: 'accept' }>,
+    to: string,
     socketOf: () => Socket | undefined,
   ) => {
-    if (behaviour.kind === 'reply') return refusal(behaviour.code);
+    if (behaviour.kind === 'reply') return refusal(behaviour.code, to);
     if (behaviour.kind === 'drop') socketOf()?.destroy();
     else held += 1;
     return 'silence' as const;
@@ -72,7 +73,7 @@ export async function startMailServer(): Promise<MailServer> {
     }
     const misbehaves = behaviour.kind !== 'accept' && behaviour.at === 'content';
     if (!misbehaves || ('kept' in behaviour && behaviour.kept)) mails.push(readMail(raw, to));
-    return misbehaves ? perform(behaviour, socketOf) : undefined;
+    return misbehaves ? perform(behaviour, to[0] ?? '', socketOf) : undefined;
   }
 
   function open(): Promise<void> {
@@ -136,10 +137,9 @@ export async function startMailServer(): Promise<MailServer> {
   };
 }
 
-function refusal(code: number): Error & { responseCode: number } {
-  return Object.assign(new Error(`refused with ${code} by the test, for <somebody@example.com>`), {
-    responseCode: code,
-  });
+/** As servers do it, the refusal quotes the address. */
+function refusal(code: number, to: string): Error & { responseCode: number } {
+  return Object.assign(new Error(`<${to}>: refused by the test`), { responseCode: code });
 }
 
 function socketOn(sockets: ReadonlySet<Socket>, remotePort: number): Socket | undefined {

@@ -13,6 +13,8 @@ export type RoleProcess = {
   kill: () => Promise<void>;
   /** SIGTERM. @returns the exit code */
   stop: () => Promise<number | null>;
+  /** the exit code, when it ends by itself; null after a signal */
+  ended: Promise<number | null>;
 };
 
 const running = new Set<ChildProcess>();
@@ -56,6 +58,7 @@ export function startRole(role: string, args: string[], env: Record<string, stri
       await end('SIGKILL');
     },
     stop: () => end('SIGTERM'),
+    ended,
   };
 }
 

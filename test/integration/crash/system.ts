@@ -34,6 +34,8 @@ export type System = {
   sender: FundedSender & { key: string };
   startApi: (env?: Record<string, string>) => Promise<ApiProcess>;
   startConsumer: (env?: Record<string, string>) => Promise<ConsumerProcess>;
+  /** One run of the reconciler, to its end. */
+  reconcile: (env?: Record<string, string>) => Promise<RoleProcess>;
   end: () => Promise<void>;
 };
 
@@ -78,6 +80,12 @@ export async function createSystem(): Promise<System> {
       const { port } = await consumer.logged('admin_listening');
       await consumer.logged('consumer_started');
       return { ...consumer, metricsUrl: `http://127.0.0.1:${port}/metrics` };
+    },
+    reconcile: async (env = {}) => {
+      const more = { AWS_ENDPOINT_URL_SQS: consumerProxy.endpoint, ...env };
+      const reconciler = startRole('reconciler', [], { ...shared, ...more });
+      await reconciler.ended;
+      return reconciler;
     },
     end: async () => {
       await killRoles();
