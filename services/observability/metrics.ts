@@ -109,7 +109,7 @@ function queueMetrics({ counter, gauge, histogram }: Makers) {
     queueDepth: gauge('queue_depth_messages', 'Messages in a queue (approximate).', ['queue', 'state']),
     queueStarved: gauge(
       'queue_starved',
-      '1 while receives come back empty although messages are visible (P15).',
+      '1 while receives come back empty although messages are visible.',
       ['queue'],
     ),
     messagesInFlight: gauge('messages_in_flight', 'Messages that this process handles now.', ['queue']),
