@@ -24,6 +24,7 @@ export interface PartCommand {
 
 export interface PartObserver {
   onLine(name: string, line: string): void;
+  onReady(): void;
   /** The process ended although nobody asked it to. */
   onCrash(part: Part, how: string): void;
 }
@@ -35,6 +36,10 @@ export class PartFailed extends Error {
     super(`${part} ${how}`);
     this.part = part;
     this.lastLines = lastLines;
+  }
+
+  get isPortTaken(): boolean {
+    return this.lastLines.some((line) => /EADDRINUSE|address already in use/i.test(line));
   }
 }
 
@@ -84,6 +89,7 @@ export class Part {
     while (end.how === undefined && !this.#isStopping && Date.now() < deadline) {
       if (this.#listens() && (await this.spec.isReady())) {
         this.#isReady = true;
+        this.#observer.onReady();
         return;
       }
       await wait(40);

@@ -139,26 +139,41 @@ export class Supervisor {
     await this.#progress.step(title, async () => {
       for (let attempt = 1; ; attempt += 1) {
         this.#checkpoint();
-        const part = this.#makePart(name, await make());
+        const part = this.#makePart(await make());
         try {
           await part.start();
           return this.#remember();
         } catch (error) {
-          if (attempt === PORT_ATTEMPTS || !isPortTaken(error)) throw error;
+          if (attempt === PORT_ATTEMPTS || !(error instanceof PartFailed && error.isPortTaken)) throw error;
           const others = await choosePorts({});
           for (const port of ports) this.#ports[port] = others[port];
+          const chosen = ports.map((port) => others[port]).join(' and ');
+          this.#progress.say(
+            `The port of ${name} was taken a moment ago by another program: trying ${chosen}.`,
+          );
         }
       }
     });
   }
 
-  #makePart(name: string, command: PartCommand): Part {
+  /** Lines are held until the part is ready: of an attempt that failed, the failure shows them. */
+  #makePart(command: PartCommand): Part {
+    let held: string[] | undefined = [];
     const part = new Part(command, {
-      onLine: (_, line) => (name === 'postgres' ? logPostgres(line) : this.#progress.log(name, line)),
+      onReady: () => {
+        for (const line of held ?? []) this.#show(command.name, line);
+        held = undefined;
+      },
+      onLine: (name, line) => (held === undefined ? this.#show(name, line) : void held.push(line)),
       onCrash: (crashed, how) => this.#onCrash(crashed, how),
     });
-    this.#parts.set(name, part);
+    this.#parts.set(command.name, part);
     return part;
+  }
+
+  #show(name: string, line: string): void {
+    if (name === 'postgres') logPostgres(line);
+    else this.#progress.log(name, line);
   }
 
   #onCrash(part: Part, how: string): void {
@@ -226,10 +241,3 @@ export class Supervisor {
 
 /** Not a failure: somebody pressed Ctrl-C before everything was up. */
 export class StoppedWhileStarting extends Error {}
-
-function isPortTaken(error: unknown): boolean {
-  return (
-    error instanceof PartFailed &&
-    error.lastLines.some((line) => /EADDRINUSE|address already in use/i.test(line))
-  );
-}
