@@ -183,13 +183,8 @@ async function claim(api: ApiProcess, id: GiftId): Promise<string> {
 
 async function readBack(api: ApiProcess, id: GiftId): Promise<string> {
   const { key } = system.sender;
-  const paths = [
-    `/v1/gifts/${id}`,
-    `/v1/gifts/${id}/timeline`,
-    '/v1/gifts',
-    '/v1/dead-letters',
-    '/v1/queues',
-  ];
+  // Not the gift itself: of a wallet gift it shows the sender the link that they are to publish.
+  const paths = [`/v1/gifts/${id}/timeline`, '/v1/dead-letters', '/v1/queues'];
   const answers = await Promise.all(paths.map((path) => getText(api, path, key)));
   expect(answers.map(({ status }) => status)).toEqual(paths.map(() => 200));
   return answers.map(({ text }) => text).join('\n');
