@@ -29,7 +29,7 @@ await runMain('api', async (lifecycle) => {
   const gateway = createSqsGateway(config, { db, logger, metrics, signal: lifecycle.signal });
   lifecycle.onShutdown('sqs', () => gateway.stop());
 
-  const outbox = createOutboxWriter({ queue: config.GIFTS_QUEUE_NAME, clock: systemClock, leaseSeconds: 15 });
+  const outbox = createOutboxWriter({ queue: config.GIFTS_QUEUE_NAME, clock: systemClock, leaseSeconds: 10 });
   const relay = new Relay({ db, logger, metrics, send: gateway.send, random: systemRandom });
   lifecycle.onShutdown('relay', () => relay.stop());
   const clockwork = { db, outbox, logger, clock: systemClock, random: systemRandom };

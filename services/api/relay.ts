@@ -18,7 +18,7 @@ export type RelayOptions = {
 };
 
 /** A row in memory for this long has gone stale: its lease ends soon, and a sweep will see to it. */
-const staleMs = 10_000;
+const staleMs = 5_000;
 /** After a failure fresh rows are left to the sweep for this long, which backs off and probes with few of them. */
 const freshPauseMs = 2_000;
 /** Rows in memory beyond this many are left to the sweep: a slow SQS must not fill the memory. */
@@ -108,6 +108,7 @@ export class Relay {
       rows.filter((held) => held.since >= since).map((held) => held.row),
     );
     this.#note(failed.length > 0);
+    if (failed.length > 0) await releaseOutboxRows(this.#deps.db, failed);
     for (const id of sent) void this.#sent.add(id).catch((error: unknown) => this.#report(error));
     return rows.map(() => undefined);
   }

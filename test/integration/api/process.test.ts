@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { eventually } from '../../support/eventually.ts';
+import { type ApiProcess, acceptOverHttp, createSystem, type System } from '../crash/system.ts';
+
+let system: System;
+let api: ApiProcess;
+beforeAll(async () => {
+  system = await createSystem();
+  api = await system.startApi();
+});
+afterAll(() => system.end());
+
+const gift = {
+  value: { amount: 100, currency: 'EUR' },
+  recipient: { type: 'email', email: 'ada@example.com' },
+};
+
+const inQueue = async () => (await system.emulator.inspect(system.queueName)).ready.length;
+
+describe('the process', () => {
+  test('a gift reaches the queue as an envelope of ids', async () => {
+    const [id] = await acceptOverHttp(api, system.sender, [gift]);
+    const message = await eventually(async () => {
+      const { ready } = await system.emulator.inspect(system.queueName);
+      expect(ready).toHaveLength(1);
+      return ready[0];
+    });
+    expect(JSON.parse(message?.body ?? '')).toMatchObject({ type: 'gift.deliver', version: 1, id });
+    expect(message?.body).not.toContain('ada');
+  });
+
+  test('G1: with SQS away gifts are accepted as ever, and are published when it is back', async () => {
+    const before = await inQueue();
+    await system.apiProxy.goDown();
+    const ids = await acceptOverHttp(
+      api,
+      system.sender,
+      Array.from({ length: 20 }, () => gift),
+    );
+    expect(new Set(ids).size).toBe(20);
+    await system.apiProxy.comeBack();
+    await eventually(async () => expect(await inQueue()).toBeGreaterThanOrEqual(before + 20), {
+      timeoutMs: 25_000,
+    });
+  });
+
+  test('metrics are served on a port of their own, and say what happened', async () => {
+    const text = await (await fetch(api.metricsUrl)).text();
+    expect(text).toMatch(/largesse_gifts_accepted_total\{recipient_type="email",service="api"\} 21/);
+    expect(text).toMatch(/largesse_outbox_rows\{state="pending",service="api"\} \d+/);
+    expect(text).toMatch(/largesse_sqs_requests_total\{operation="SendMessageBatch"/);
+    expect((await fetch(`${api.url}/metrics`)).status).toBe(404);
+  });
+
+  test('the operator sees the depths of the queues', async () => {
+    const answer = await fetch(`${api.url}/v1/queues`, {
+      headers: { authorization: `Bearer ${system.sender.key}` },
+    });
+    const body = (await answer.json()) as {
+      data: { name: string; messages: object }[];
+      gifts: { queued: number };
+    };
+    expect(body.data[0]).toMatchObject({
+      name: system.queueName,
+      messages: { in_flight: 0, delayed: 0 },
+      dead_letters: { name: `${system.queueName}-dlq`, messages: { visible: 0 } },
+    });
+    expect(body.gifts.queued).toBe(21);
+  });
+
+  test('SIGTERM: requests under way are answered, their messages sent, and the exit code is 0', async () => {
+    const before = await inQueue();
+    const answers = Promise.all(Array.from({ length: 10 }, () => acceptOverHttp(api, system.sender, [gift])));
+    const ids = (await answers).flat();
+    expect(await api.stop()).toBe(0);
+    expect(ids).toHaveLength(10);
+    expect(await inQueue()).toBe(before + 10);
+    expect(api.output()).not.toMatch(/shutdown_step_failed|process_failed/);
+  });
+
+  test('a wrong environment is told whole, and exits with 2', async () => {
+    const { startRole } = await import('../crash/role-process.ts');
+    const wrong = startRole('api', [], { DATABASE_URL: 'mysql://x', PORT: 'eighty' });
+    expect(await wrong.ended).toBe(2);
+    for (const name of ['DATABASE_URL', 'PORT', 'AWS_REGION', 'KEYRING_FILE', 'PUBLIC_URL']) {
+      expect(wrong.output()).toContain(`  ${name}: `);
+    }
+  });
+});
