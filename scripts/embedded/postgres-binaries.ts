@@ -1,8 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { FOLDER } from './folder.ts';
+import { FOLDER, readJson, writeJson } from './folder.ts';
 
 export interface PostgresUser {
   uid: number;
@@ -31,12 +31,21 @@ export async function findPostgres(user: PostgresUser | undefined): Promise<Post
   if (user === undefined || (canRun(packaged, user) && canEnter(dirname(data), user))) {
     return { binaries: packaged, data, note: undefined };
   }
-  const home = join(ROOT_HOME, createHash('sha256').update(process.cwd()).digest('hex').slice(0, 12));
+  const home = rememberedHome();
   return {
     binaries: copyBinaries(packaged, home),
     data: join(home, 'postgres'),
     note: `${process.cwd()} can be entered by root alone, and PostgreSQL never runs as root: its data are in ${home}.`,
   };
+}
+
+/** Named in `.largesse`, so that removing that folder is a fresh start here too. */
+function rememberedHome(): string {
+  const remembered = readJson<{ home: string }>('postgres-home.json');
+  if (remembered !== undefined) return remembered.home;
+  const home = join(ROOT_HOME, randomBytes(6).toString('hex'));
+  writeJson('postgres-home.json', { home });
+  return home;
 }
 
 async function packagedBinaries(): Promise<string> {

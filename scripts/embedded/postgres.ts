@@ -32,8 +32,9 @@ export async function preparePostgres(port: number, say: (line: string) => void)
   const user = findPostgresUser(say);
   const home = await findPostgres(user);
   if (home.note !== undefined) say(home.note);
-  const password = rememberedPassword();
-  if (existsSync(join(home.data, 'PG_VERSION'))) await stopOrphan(home.data, say);
+  const isMade = existsSync(join(home.data, 'PG_VERSION'));
+  const password = rememberedPassword(isMade);
+  if (isMade) await stopOrphan(home.data, say);
   else await createCluster(home, user, password);
   checkVersion(home);
   const urlOf = (database: string) => `postgres://largesse:${password}@127.0.0.1:${port}/${database}`;
@@ -46,9 +47,15 @@ export function logPostgres(line: string): void {
 }
 
 /** Random per installation, so that another user of this machine can't walk in. */
-function rememberedPassword(): string {
+function rememberedPassword(isMade: boolean): string {
   const remembered = readJson<{ postgresPassword: string }>('secrets.json');
   if (remembered !== undefined) return remembered.postgresPassword;
+  if (isMade) {
+    throw new Error(
+      `The database in ${FOLDER} is there, but its password (${FOLDER}/secrets.json) is gone.\n` +
+        `Put that file back, or remove the folder ${FOLDER} to begin anew: rm -rf ${FOLDER}`,
+    );
+  }
   const postgresPassword = randomBytes(18).toString('base64url');
   writeJson('secrets.json', { postgresPassword });
   return postgresPassword;

@@ -65,7 +65,7 @@ async function untilReady(npm: ChildProcess): Promise<string> {
 
 /** A printed command begins with curl and goes on while lines end in a backslash. */
 export function commandWith(printed: string, part: string): string {
-  const commands = printed.match(/^ *curl .*(?:\\\n.*)*/gm) ?? [];
+  const commands = printed.match(/^ *curl .*(?:(?<=\\)\n.*)*/gm) ?? [];
   const command = commands.find((candidate) => candidate.includes(part));
   if (command === undefined) throw new Error(`no printed command contains ${part}`);
   return command.trim();

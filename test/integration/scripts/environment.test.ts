@@ -4,6 +4,7 @@ import { expect, test } from '@jest/globals';
 import { isExternal, roleEnvironment, toEnvFile } from '../../../scripts/embedded/environment.ts';
 import { isUneventful } from '../../../scripts/embedded/reconciling.ts';
 import { describeSystem, withoutPassword } from '../../../scripts/embedded/report.ts';
+import { commandWith } from '../../../scripts/embedded/smoke-session.ts';
 import { parsePolicies } from '../../../services/reconciler/policy-document.ts';
 
 const settings = {
@@ -96,4 +97,12 @@ test('a reconciliation is worth showing when something was found, mended or wron
   expect(isUneventful(run(1))).toBe(false);
   expect(isUneventful(run(0, 'requeued gifts 1'))).toBe(false);
   expect(isUneventful({ code: 0, output: '', lines: ['scanned 1   redriven 1'] })).toBe(false);
+});
+
+test('the printed commands can be found whole, over their continued lines', () => {
+  const printed =
+    "Send:\n  curl -X POST 'u' \\\n    -H 'a' \\\n    -d '{}'\n\nLook:\n  curl 'u/v1/gifts' -H 'b'\n  other";
+  expect(commandWith(printed, 'POST')).toBe("curl -X POST 'u' \\\n    -H 'a' \\\n    -d '{}'");
+  expect(commandWith(printed, '/v1/gifts')).toBe("curl 'u/v1/gifts' -H 'b'");
+  expect(() => commandWith(printed, 'DELETE')).toThrow('no printed command');
 });
