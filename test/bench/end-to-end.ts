@@ -1,0 +1,121 @@
+/**
+ * Gifts per second from `POST /v1/gifts` to the mail server's yes, and what they cost: SQS requests per gift, memory.
+ *
+ *   node test/bench/end-to-end.ts
+ */
+import { Agent, request } from 'node:http';
+import { setTimeout as wait } from 'node:timers/promises';
+import { createDatabase } from '../../services/database/client.ts';
+import { startWholeSystem, type WholeSystem } from './whole-system.ts';
+
+export async function run({ gifts = 5_000, connections = 32 } = {}): Promise<void> {
+  const system = await startWholeSystem({ maxInFlight: 100 });
+  try {
+    await giveAll(system, 300, connections, 'warm-up');
+    await delivered(system, 300);
+    const before = await counts(system);
+    const startedAt = performance.now();
+    await giveAll(system, gifts, connections, 'measured');
+    const acceptedMs = performance.now() - startedAt;
+    await delivered(system, 300 + gifts);
+    const deliveredMs = performance.now() - startedAt;
+    // What is settled last is still on its way to a batched delete.
+    await wait(1_000);
+    const after = await counts(system);
+    const requests = after.requests - before.requests;
+    console.table({
+      'gifts accepted and delivered': gifts,
+      'accepted per second': Math.round((gifts / acceptedMs) * 1_000),
+      'delivered per second, end to end': Math.round((gifts / deliveredMs) * 1_000),
+      'SQS requests per gift': Number((requests / gifts).toFixed(3)),
+      'api resident memory, MiB': after.apiMiB,
+      'consumer resident memory, MiB': after.consumerMiB,
+    });
+  } finally {
+    await system.stop();
+  }
+}
+
+async function giveAll(
+  system: WholeSystem,
+  gifts: number,
+  connections: number,
+  series: string,
+): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: connections });
+  let next = 0;
+  const giver = async () => {
+    while (next < gifts) await give(system, agent, `${series}-${next++}`);
+  };
+  await Promise.all(Array.from({ length: connections }, giver));
+  agent.destroy();
+}
+
+function give(system: WholeSystem, agent: Agent, name: string): Promise<void> {
+  const body = JSON.stringify({
+    value: { amount: 100, currency: 'EUR' },
+    recipient: { type: 'email', email: `${name}@example.com` },
+  });
+  return new Promise((resolve, reject) => {
+    const sent = request(`${system.apiUrl}/v1/gifts`, {
+      method: 'POST',
+      agent,
+      headers: {
+        authorization: `Bearer ${system.key}`,
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(body),
+        'idempotency-key': name,
+      },
+    });
+    sent.once('error', reject);
+    sent.once('response', (response) => {
+      response.resume();
+      response.once('end', () =>
+        response.statusCode === 202 ? resolve() : reject(new Error(`answered ${response.statusCode}`)),
+      );
+    });
+    sent.end(body);
+  });
+}
+
+async function delivered(system: WholeSystem, expected: number): Promise<void> {
+  const { db } = createDatabase({
+    connectionString: system.databaseUrl,
+    poolMax: 1,
+    applicationName: 'largesse-bench',
+  });
+  try {
+    for (;;) {
+      const { count } = await db
+        .selectFrom('gifts')
+        .select(({ fn }) => fn.countAll<number>().as('count'))
+        .where('state', '=', 'delivered')
+        .executeTakeFirstOrThrow();
+      if (count >= expected) return;
+      await wait(50);
+    }
+  } finally {
+    await db.destroy();
+  }
+}
+
+async function counts(
+  system: WholeSystem,
+): Promise<{ requests: number; apiMiB: number; consumerMiB: number }> {
+  const [api, consumer] = await Promise.all([system.metrics('api'), system.metrics('consumer')]);
+  const resident = (text: string) => Math.round(sumOf(text, 'process_resident_memory_bytes') / 2 ** 20);
+  return {
+    requests: sumOf(api, 'largesse_sqs_requests_total') + sumOf(consumer, 'largesse_sqs_requests_total'),
+    apiMiB: resident(api),
+    consumerMiB: resident(consumer),
+  };
+}
+
+function sumOf(text: string, metric: string): number {
+  const lines = text
+    .split('\n')
+    .filter((line) => line.startsWith(`${metric}{`) || line.startsWith(`${metric} `));
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}
+
+if (import.meta.main) await run();
