@@ -11,12 +11,13 @@ import { toQueueMessage } from './message.ts';
 import { MessageRunner } from './message-runner.ts';
 import { settlesWithin } from './pause.ts';
 import { Poller } from './poller.ts';
+import { readQueueDepth } from './queue-depth.ts';
 import { type ConsumerState, judgeHealth, type QueueHealth, stallLimitMs } from './queue-health.ts';
 import { tell } from './queue-observer.ts';
 import { recordReceive, recordReceiveError } from './queue-spans.ts';
 import { receive } from './receive.ts';
 import { ReceiveWindow } from './receive-window.ts';
-import { askDepth, StarvationWatch } from './starvation-watch.ts';
+import { StarvationWatch } from './starvation-watch.ts';
 
 /**
  * Receives, handles and settles the messages of one queue: the throughput of a window, the requests of a batch.
@@ -53,7 +54,7 @@ export class QueueConsumer {
       emptyReceivesBeforeCheck: options.emptyReceivesBeforeCheck,
       checkIntervalMs: options.starvationCheckIntervalMs,
       now,
-      askDepth: () => askDepth(clients, queue.url),
+      askDepth: () => readQueueDepth(clients, queue.url),
       onStarved: (event) => tell(observer.starved, event),
       onError: (error) => tell(observer.loopError, { error, consecutiveFailures: 1, pauseMs: 0 }),
     });

@@ -1,10 +1,6 @@
-import { GetQueueAttributesCommand } from '@aws-sdk/client-sqs';
-import type { QueueClients } from './sqs.ts';
+import type { QueueDepth } from './queue-depth.ts';
 
-export interface Depth {
-  readonly visible: number;
-  readonly inFlight: number;
-}
+export type Depth = Pick<QueueDepth, 'visible' | 'inFlight'>;
 
 export interface StarvationWatchOptions {
   readonly emptyReceivesBeforeCheck: number;
@@ -56,19 +52,9 @@ export class StarvationWatch {
     if (this.#emptyReceives === 0) return;
     this.#starved = this.#suspected && depth.visible > 0;
     this.#suspected = depth.visible > 0;
-    if (this.#starved) this.#options.onStarved({ ...depth, emptyReceives: this.#emptyReceives });
+    if (this.#starved) {
+      const { visible, inFlight } = depth;
+      this.#options.onStarved({ visible, inFlight, emptyReceives: this.#emptyReceives });
+    }
   }
-}
-
-export async function askDepth(clients: QueueClients, queueUrl: string): Promise<Depth> {
-  const { Attributes } = await clients.settling.send(
-    new GetQueueAttributesCommand({
-      QueueUrl: queueUrl,
-      AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'],
-    }),
-  );
-  return {
-    visible: Number(Attributes?.ApproximateNumberOfMessages ?? 0),
-    inFlight: Number(Attributes?.ApproximateNumberOfMessagesNotVisible ?? 0),
-  };
 }
