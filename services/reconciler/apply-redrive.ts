@@ -1,9 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { markVerdictsApplied, recordVerdicts } from '../database/queries/dead-letters.ts';
-import { resetRetryBudgets } from '../database/queries/reconciler-gifts.ts';
+import { markDeadLettered, resetRetryBudgets } from '../database/queries/reconciler-gifts.ts';
 import { newUuid, toUuid } from '../domain/ids.ts';
 import type { RedriveResult } from '../queue/redrive.ts';
 import { heldByCircuit } from './built-in-rules.ts';
+import { subjectIdsOf } from './letter-subjects.ts';
 import { pageSize, pagesOf } from './pages.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { type LetterResult, type Run, stopped } from './run.ts';
@@ -12,19 +13,42 @@ import { scopeOf, toVerdictRow } from './verdict-rows.ts';
 
 /**
  * Sends messages back to their queue at the policy's rate. Per page, one transaction records the intentions and gives
- * the retry budgets back, before anything is sent; then each batch is sent, deleted and marked.
+ * the retry budgets back, before anything is sent; then each batch is sent, deleted and marked. The next page is
+ * prepared while one is being sent, so that Postgres and SQS do not wait for each other.
  */
 export async function applyRedrives(run: Run, judgements: readonly Judgement[]): Promise<LetterResult[]> {
   const rate = createRateLimit(run.policy.limits.ratePerSecond, () => performance.now());
   const results: LetterResult[] = [];
   // At a low rate a page is small too: what was recorded should not wait for minutes until it is sent.
   const perPage = Math.min(pageSize, Math.max(10, 2 * run.policy.limits.ratePerSecond));
-  for (const page of pagesOf(judgements, perPage)) {
-    if (run.stop.aborted || !(await run.lease.confirm())) results.push(...page.map(stopped));
+  const pages = [...pagesOf(judgements, perPage)];
+  let preparing = prepare(run, pages[0]);
+  for (const [index, page] of pages.entries()) {
+    const isPrepared = await preparing;
+    if (!isPrepared) results.push(...page.map(stopped));
     else if (await run.circuit.opens(run.clock())) results.push(...(await holdBack(run, page)));
-    else results.push(...(await redrivePage(run, page, rate)));
+    else {
+      preparing = prepare(run, pages[index + 1]);
+      results.push(...(await redrivePage(run, page, rate)));
+    }
   }
   return results;
+}
+
+/** True when the page may be sent. Its failure is met where it is awaited, one page later. */
+function prepare(run: Run, page: Judgement[] | undefined): Promise<boolean> {
+  const prepared = recordIntentions(run, page ?? []);
+  prepared.catch(() => undefined);
+  return prepared;
+}
+
+async function recordIntentions(run: Run, page: Judgement[]): Promise<boolean> {
+  if (page.length === 0 || run.stop.aborted || !(await run.lease.confirm())) return false;
+  await run.db.transaction().execute(async (trx) => {
+    await recordVerdicts(trx, page.map(toVerdictRow), scopeOf(run));
+    await resetRetryBudgets(trx, page.flatMap(toBudget));
+  });
+  return true;
 }
 
 async function redrivePage(
@@ -32,17 +56,10 @@ async function redrivePage(
   page: Judgement[],
   rate: ReturnType<typeof createRateLimit>,
 ): Promise<LetterResult[]> {
-  await run.db.transaction().execute(async (trx) => {
-    await recordVerdicts(trx, page.map(toVerdictRow), scopeOf(run));
-    await resetRetryBudgets(trx, page.flatMap(toBudget));
-  });
   const results: LetterResult[] = [];
   for (const batch of pagesOf(page, Math.min(rate.burst, pageSize))) {
-    results.push(
-      ...((await isOurTurn(run, rate.take(batch.length)))
-        ? await redriveBatch(run, batch)
-        : batch.map(stopped)),
-    );
+    const isOurs = await isOurTurn(run, rate.take(batch.length));
+    results.push(...(isOurs ? await redriveBatch(run, batch) : batch.map(stopped)));
   }
   return results;
 }
@@ -78,7 +95,10 @@ function toResult(judgement: Judgement, result: RedriveResult | undefined): Lett
 /** Too many came back while the run was going on. */
 async function holdBack(run: Run, page: Judgement[]): Promise<LetterResult[]> {
   const held = page.map((judgement) => ({ ...judgement, ...heldByCircuit('open') }));
-  await run.db.transaction().execute((trx) => recordVerdicts(trx, held.map(toVerdictRow), scopeOf(run)));
+  await run.db.transaction().execute(async (trx) => {
+    await recordVerdicts(trx, held.map(toVerdictRow), scopeOf(run));
+    await markDeadLettered(trx, subjectIdsOf(held));
+  });
   await run.letters.release(held.map(({ letter }) => letter.message));
   return held.map((judgement) => ({ ...judgement, outcome: 'waits' }));
 }

@@ -7,56 +7,74 @@ import type { Message } from '../domain/messages.ts';
 import type { DeadLetters } from '../queue/dead-letters.ts';
 import type { QueueMessage } from '../queue/message.ts';
 import { type DeadLetter, readDeadLetter } from './dead-letter.ts';
-import { pageSize, pagesOf } from './pages.ts';
+import { pageSize } from './pages.ts';
 import type { SeenLetter } from './seen-letter.ts';
 
-export type ScanLimits = {
+export type GatherOptions = {
+  /** the queue by its role, and how long it keeps a message */
+  queue: { name: string; retentionSeconds: number | null };
   maxMessages: number;
   /** stops the scan before the bodies that it holds fill the memory of a small pod */
   maxBytes?: number;
   /** the poll that makes sure of the end; SQS needs one that waits */
   waitTimeSeconds?: number;
   signal: AbortSignal;
+  now: Date;
 };
 
 const standardMaxBytes = 64 * 1_024 * 1_024;
 
-/** Reads the queue to its end, or to a limit. `complete` is false when there may be more. */
-export async function scanLetters(
+/**
+ * Reads the queue to its end, or to a limit, with everything that verdicts on its messages take: two statements for
+ * each 500 of them, while the next are being received. `complete` is false when there may be more.
+ */
+export async function gather(
+  db: Kysely<Database>,
   letters: DeadLetters,
-  limits: ScanLimits,
-): Promise<{ messages: QueueMessage[]; complete: boolean }> {
-  const { maxMessages, maxBytes = standardMaxBytes, waitTimeSeconds = 1, signal } = limits;
-  const messages: QueueMessage[] = [];
+  options: GatherOptions,
+): Promise<{ seen: SeenLetter[]; complete: boolean }> {
+  const { maxMessages, maxBytes = standardMaxBytes, waitTimeSeconds = 1, signal } = options;
+  const lookUps: Promise<SeenLetter[]>[] = [];
+  let unknown: QueueMessage[] = [];
+  const lookUp = () => {
+    const found = findFacts(db, unknown, options);
+    // Met below, when the scan is over; until then it must not count as unhandled.
+    found.catch(() => undefined);
+    lookUps.push(found);
+    unknown = [];
+  };
+  let count = 0;
   let bytes = 0;
   for await (const page of letters.scan({ maxMessages, waitTimeSeconds, signal })) {
-    messages.push(...page);
+    unknown.push(...page);
+    if (unknown.length >= pageSize) lookUp();
+    count += page.length;
     bytes += page.reduce((sum, { body }) => sum + Buffer.byteLength(body), 0);
-    if (bytes >= maxBytes) return { messages, complete: false };
+    if (bytes >= maxBytes) break;
   }
-  return { messages, complete: messages.length < maxMessages && !signal.aborted };
+  lookUp();
+  const seen = (await Promise.all(lookUps)).flat();
+  return { seen, complete: count < maxMessages && bytes < maxBytes && !signal.aborted };
 }
 
-/** Everything that verdicts on these messages take: two statements for each 500 of them. */
-export async function gatherFacts(
+async function findFacts(
   db: Kysely<Database>,
   messages: readonly QueueMessage[],
-  queue: { name: string; retentionSeconds: number | null },
-  now: Date,
+  { queue, now }: GatherOptions,
 ): Promise<SeenLetter[]> {
-  const seen: SeenLetter[] = [];
-  for (const page of pagesOf(messages.map(readDeadLetter), pageSize)) {
-    const subjects = new Map((await findSubjects(db, page)).map((row) => [row.subject_id, row]));
-    const keys = page.map(({ message, key }) => ({ message_id: message.messageId, message_key: key }));
-    const rows = await findLetterHistory(db, queue.name, keys);
-    const history = new Map(rows.map((row) => [row.message_id, row]));
-    for (const letter of page) {
-      const subject = letter.content === null ? undefined : subjects.get(toUuid(letter.content.id));
-      const past = history.get(letter.message.messageId);
-      seen.push({ ...letter, ...giftFacts(subject), ...pastFacts(past), ...timeFacts(letter, queue, now) });
-    }
-  }
-  return seen;
+  const letters = messages.map(readDeadLetter);
+  const keys = letters.map(({ message, key }) => ({ message_id: message.messageId, message_key: key }));
+  const [subjectRows, historyRows] = await Promise.all([
+    findSubjects(db, letters),
+    findLetterHistory(db, queue.name, keys),
+  ]);
+  const subjects = new Map(subjectRows.map((row) => [row.subject_id, row]));
+  const history = new Map(historyRows.map((row) => [row.message_id, row]));
+  return letters.map((letter) => {
+    const subject = letter.content === null ? undefined : subjects.get(toUuid(letter.content.id));
+    const past = history.get(letter.message.messageId);
+    return { ...letter, ...giftFacts(subject), ...pastFacts(past), ...timeFacts(letter, queue, now) };
+  });
 }
 
 function findSubjects(db: Kysely<Database>, letters: readonly DeadLetter[]): Promise<LetterSubjectRow[]> {

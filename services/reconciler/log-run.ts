@@ -47,6 +47,8 @@ export async function logRun(
     reasons: report.reasons,
     duration_ms: report.finishedAt.getTime() - report.startedAt.getTime(),
     circuit: report.circuit?.state,
+    stranded_after_seconds: report.sweep?.stuckSeconds,
+    stranded_why: report.sweep?.why,
     status,
   });
 }

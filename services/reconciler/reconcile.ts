@@ -6,7 +6,7 @@ import { DeadLetters } from '../queue/dead-letters.ts';
 import { apply } from './apply.ts';
 import { CircuitWatch } from './circuit-watch.ts';
 import { decide } from './decide.ts';
-import { gatherFacts, scanLetters } from './gather.ts';
+import { gather } from './gather.ts';
 import { acquireLease, type Lease } from './lease.ts';
 import type { Policy } from './policy.ts';
 import { heldByAnother, moveTaskActive, refusal, suspended } from './refusals.ts';
@@ -92,13 +92,13 @@ async function runUnderLease(leased: Leased, options: ReconcileOptions): Promise
 async function work(run: Run, options: ReconcileOptions): Promise<Findings> {
   const { db, policy, queue, startedAt } = run;
   const surroundings = await gatherSurroundings(run);
-  const { messages, complete } = await scanLetters(run.letters, {
+  const { seen, complete } = await gather(db, run.letters, {
+    queue: { name: policy.queue, retentionSeconds: queue.retentionSeconds },
     maxMessages: policy.limits.maxMessages,
     signal: run.stop,
+    now: startedAt,
     ...(options.waitTimeSeconds === undefined ? {} : { waitTimeSeconds: options.waitTimeSeconds }),
   });
-  const facts = { name: policy.queue, retentionSeconds: queue.retentionSeconds };
-  const seen = await gatherFacts(db, messages, facts, startedAt);
   const judgements = decide(policy, seen, await run.circuit.judge(seen, startedAt));
   const results: LetterResult[] = run.dryRun
     ? judgements.map((judgement) => ({ ...judgement, outcome: 'planned' }))
@@ -126,6 +126,7 @@ async function finish(run: Run, findings: Findings): Promise<RunReport> {
     ...judged,
     counts,
     circuit: findings.circuit,
+    sweep: findings.sweep?.decision ?? null,
     results: findings.results,
     traceparent: currentTraceparent(),
     startedAt: run.startedAt,

@@ -27,6 +27,7 @@ export function refusal(
       sweep: null,
     }),
     circuit: null,
+    sweep: null,
     results: [],
     traceparent: undefined,
     startedAt: run.startedAt,

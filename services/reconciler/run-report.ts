@@ -2,6 +2,7 @@ import type { Circuit } from './circuit.ts';
 import { circuitCounts } from './circuit-watch.ts';
 import type { LetterResult } from './run.ts';
 import type { Surroundings, SweepResult } from './sweep.ts';
+import type { SweepDecision } from './sweep-decision.ts';
 
 /** How a run ended, for the exit code: 0 converged (or suspended), 1 again, 2 needs a person. */
 export type RunOutcome = 'converged' | 'suspended' | 'again' | 'needs_person';
@@ -17,6 +18,8 @@ export type RunReport = {
   reasons: string[];
   counts: RunCounts;
   circuit: Circuit | null;
+  /** from which age a gift counted as stranded, and why; null when the run did not sweep */
+  sweep: SweepDecision | null;
   results: readonly LetterResult[];
   /** of the run's span; undefined when nothing is traced */
   traceparent: string | undefined;

@@ -329,6 +329,7 @@ describe('the queue itself', () => {
     await bury(3);
     expect(await findDeadLetterQueue(behind.clients, queue.name)).toEqual({
       url: queue.deadLetterUrl,
+      sourceRetentionSeconds: 345_600,
       arn: queue.deadLetterArn,
       sourceUrl: queue.url,
       sourceArn: queue.arn,
