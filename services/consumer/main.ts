@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { createDatabase, type DatabaseClient } from '../database/client.ts';
-import { pingDatabase } from '../database/ping.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics.ts';
@@ -8,10 +7,10 @@ import { startTracing } from '../observability/tracing.ts';
 import { type QueueInfo, waitForQueue } from '../queue/provision.ts';
 import { maxReceiveCountFor } from '../queue/queue-settings.ts';
 import { createQueueClients, type QueueClients } from '../queue/sqs.ts';
-import { startAdminServer } from '../runtime/admin-server.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
 import { runMain } from '../runtime/run-main.ts';
+import { startAdmin } from './admin.ts';
 import { type ConsumerConfig, readConfig } from './config.ts';
 import { buildGiftsConsumer, type GiftsConsumer } from './gifts-consumer.ts';
 import { waitForSchema } from './wait-for-schema.ts';
@@ -48,7 +47,17 @@ async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void
   const metrics = createMetrics(undefined, { service: 'consumer' });
   const parts = { config, log, metrics, ...openConnections(lifecycle, config, { log, metrics }) };
   let consumer: GiftsConsumer | undefined;
-  await startAdmin(lifecycle, parts, () => consumer);
+  const admin = await startAdmin(
+    {
+      ...parts,
+      queueName: config.GIFTS_QUEUE_NAME,
+      consumer: () => consumer,
+      stopping: lifecycle.signal,
+    },
+    { port: config.METRICS_PORT, host: config.HOST },
+  );
+  lifecycle.onShutdown('admin server', admin.close);
+  log.info('listening', { event: 'admin_listening', port: admin.port });
   await waitForSchema(parts.database.db, { log, signal: lifecycle.signal, random: systemRandom });
   const queue = await findQueue(lifecycle, parts);
   consumer = buildGiftsConsumer({
@@ -102,44 +111,6 @@ function openConnections(
   });
   lifecycle.onShutdown('queue clients', clients.destroy);
   return { database, clients };
-}
-
-async function startAdmin(
-  lifecycle: Lifecycle,
-  { config, log, metrics, database }: Parts,
-  consumer: () => GiftsConsumer | undefined,
-): Promise<void> {
-  metrics.onScrape(() => {
-    metrics.messagesInFlight.set({ queue: config.GIFTS_QUEUE_NAME }, consumer()?.inFlight() ?? 0);
-    for (const [state, count] of Object.entries({
-      total: database.pool.totalCount,
-      idle: database.pool.idleCount,
-      waiting: database.pool.waitingCount,
-    })) {
-      metrics.poolConnections.set({ pool: 'main', state }, count);
-    }
-  });
-  const admin = await startAdminServer(
-    {
-      metrics: metrics.render,
-      // Before the queue is found there is nothing that a restart could cure.
-      liveness: { queue: () => consumer()?.health() ?? { ok: true } },
-      readiness: {
-        database: () => pingDatabase(database.db),
-        queue: () => {
-          if (!consumer()?.health().reachable) throw new NotReachedError();
-        },
-      },
-      stopping: lifecycle.signal,
-    },
-    { port: config.METRICS_PORT, host: config.HOST },
-  );
-  lifecycle.onShutdown('admin server', admin.close);
-  log.info('listening', { event: 'admin_listening', port: admin.port });
-}
-
-class NotReachedError extends Error {
-  readonly code = 'queue_not_reached';
 }
 
 function findQueue(lifecycle: Lifecycle, { clients, config, log }: Parts): Promise<QueueInfo> {

@@ -6,11 +6,21 @@ export type SpanCollector = {
   endpoint: string;
   /** Everything that was exported, as it came. */
   received: () => string;
-  spanNames: () => string[];
+  spans: () => ExportedSpan[];
   stop: () => Promise<void>;
 };
 
-type Export = { resourceSpans: { scopeSpans: { spans: { name: string }[] }[] }[] };
+export type ExportedSpan = {
+  name: string;
+  /** as OTLP numbers them: 3 client, 4 producer, 5 consumer */
+  kind: number;
+  traceId: string;
+  spanId: string;
+  parentSpanId?: string;
+  links?: { traceId: string; spanId: string }[];
+};
+
+type Export = { resourceSpans: { scopeSpans: { spans: ExportedSpan[] }[] }[] };
 
 /** An OTLP/HTTP collector (JSON) that keeps what it gets. */
 export async function startSpanCollector(): Promise<SpanCollector> {
@@ -27,10 +37,10 @@ export async function startSpanCollector(): Promise<SpanCollector> {
   return {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     received: () => bodies.join('\n'),
-    spanNames: () =>
+    spans: () =>
       bodies.flatMap((body) =>
         (JSON.parse(body) as Export).resourceSpans.flatMap(({ scopeSpans }) =>
-          scopeSpans.flatMap(({ spans }) => spans.map(({ name }) => name)),
+          scopeSpans.flatMap((scope) => scope.spans),
         ),
       ),
     stop: () =>

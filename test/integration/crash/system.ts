@@ -33,7 +33,10 @@ export type System = {
   /** a sender with 1,000,000 cents and a key of all roles that the tests need */
   sender: FundedSender & { key: string };
   startApi: (env?: Record<string, string>) => Promise<ApiProcess>;
+  /** Resolves when it consumes. */
   startConsumer: (env?: Record<string, string>) => Promise<ConsumerProcess>;
+  /** Resolves as soon as its admin server listens. */
+  startWaitingConsumer: (env?: Record<string, string>) => Promise<ConsumerProcess>;
   /** One run of the reconciler, to its end. */
   reconcile: (env?: Record<string, string>) => Promise<RoleProcess>;
   end: () => Promise<void>;
@@ -58,6 +61,12 @@ export async function createSystem(): Promise<System> {
   const keyring = parseKeyring(keyringText);
   const queueName = uniqueQueueName('gifts');
   const shared = sharedEnv({ databaseUrl: database.url, keyringFile, queueName });
+  const startWaitingConsumer = async (env: Record<string, string> = {}) => {
+    const more = { AWS_ENDPOINT_URL_SQS: consumerProxy.endpoint, SMTP_URL: mail.url, ...env };
+    const consumer = startRole('consumer', ['gifts'], { ...shared, ...more });
+    const { port } = await consumer.logged('admin_listening');
+    return { ...consumer, metricsUrl: `http://127.0.0.1:${port}/metrics` };
+  };
   return {
     database,
     emulator,
@@ -75,12 +84,11 @@ export async function createSystem(): Promise<System> {
       return { ...api, url: `http://127.0.0.1:${port}`, metricsUrl };
     },
     startConsumer: async (env = {}) => {
-      const more = { AWS_ENDPOINT_URL_SQS: consumerProxy.endpoint, SMTP_URL: mail.url, ...env };
-      const consumer = startRole('consumer', ['gifts'], { ...shared, ...more });
-      const { port } = await consumer.logged('admin_listening');
+      const consumer = await startWaitingConsumer(env);
       await consumer.logged('consumer_started');
-      return { ...consumer, metricsUrl: `http://127.0.0.1:${port}/metrics` };
+      return consumer;
     },
+    startWaitingConsumer,
     reconcile: async (env = {}) => {
       const more = { AWS_ENDPOINT_URL_SQS: consumerProxy.endpoint, ...env };
       const reconciler = startRole('reconciler', [], { ...shared, ...more });
