@@ -153,3 +153,44 @@ describe('a message that asks for nothing that can be done', () => {
     expect(results).toEqual(['leased', 'delivered']);
   });
 });
+
+describe('the messages of one receive', () => {
+  test('are claimed by one statement and settled by few, and nothing is held while their mails are under way', async () => {
+    const { database, mail, queue, clients } = world;
+    await consumer.shutDown();
+    const sender = await fundedSender(database.db);
+    const drafts = Array.from({ length: 10 }, () => draftGift(sender));
+    const { gifts, outbox } = await accept(database.db, drafts, envelopes);
+    await publish(clients, queue, outbox);
+    const { promise: after, resolve: release } = Promise.withResolvers<void>();
+    mail.behave({ kind: 'accept', after });
+    const heldBefore = mail.held();
+    consumer = world.start();
+    await eventually(() => expect(mail.held()).toBe(heldBefore + gifts.length));
+
+    const ids = gifts.map(({ id }) => toUuid(id));
+    // Rows of one transaction share its number.
+    const transactionsThatWrote = async (table: string, where: string) => {
+      const { rows } = await database.pool.query(
+        `select count(*)::integer as rows, count(distinct xmin::text)::integer as transactions
+          from ${table} where gift_id = any ($1) and ${where}`,
+        [ids],
+      );
+      return rows[0] as { rows: number; transactions: number };
+    };
+    expect(await transactionsThatWrote('vouchers', 'true')).toEqual({ rows: 10, transactions: 1 });
+    const { rows: open } = await database.pool.query(
+      `select state, query from pg_stat_activity
+        where datname = current_database() and xact_start is not null and pid <> pg_backend_pid()`,
+    );
+    expect(open).toEqual([]);
+
+    release();
+    await eventually(async () => {
+      const { rows, transactions } = await transactionsThatWrote('ledger_transfers', `kind = 'commit'`);
+      expect(rows).toBe(10);
+      expect(transactions).toBeLessThanOrEqual(5);
+    });
+    mail.behave({ kind: 'accept' });
+  });
+});

@@ -1,0 +1,188 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createMailer, type Mailer, messageIdOf } from '../../../services/consumer/mailer.ts';
+import { classifyFailure } from '../../../services/domain/failure-classes.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type MailBehaviour, type MailServer, startMailServer } from '../../support/mail-server.ts';
+
+let server: MailServer;
+let mailer: Mailer;
+
+const mail = {
+  to: 'ada@example.com',
+  messageId: 'dlv_1@mail.example.com',
+  subject: 'Your gift',
+  text: 'Claim it: https://gifts.example.com/claim/clt_1',
+  html: '<p>Claim it</p>',
+};
+
+beforeEach(async () => {
+  server = await startMailServer();
+  mailer = createMailer({
+    url: server.url,
+    from: 'Gifts <gifts@mail.example.com>',
+    maxConnections: 1,
+    timeoutMs: 1_000,
+  });
+});
+
+afterEach(async () => {
+  mailer.close();
+  await server.stop();
+});
+
+const never = () => new AbortController().signal;
+
+/** What is known of a mail that failed. */
+async function failure(behaviour: MailBehaviour | (() => Promise<void>), signal = never()) {
+  if (typeof behaviour === 'function') await behaviour();
+  else server.behave(behaviour);
+  const result = await mailer.send(mail, signal);
+  if (result.ok) throw new Error('the mail was sent');
+  const { class: failureClass, code } = classifyFailure(result.error);
+  return { begun: result.begun, inDoubt: result.inDoubt, class: failureClass, code };
+}
+
+describe('a mail that was certainly not accepted', () => {
+  test('because the server is away', async () => {
+    expect(await failure(() => server.stop())).toEqual({
+      begun: false,
+      inDoubt: false,
+      class: 'transient',
+      code: 'mail_unreachable',
+    });
+  });
+
+  test.each<[string, MailBehaviour, object]>([
+    ['the server never greets', { kind: 'hang', at: 'greeting' }, { begun: false, class: 'transient' }],
+    ['the server hangs up before its greeting', { kind: 'drop', at: 'greeting' }, { class: 'transient' }],
+    [
+      'the recipient is deferred',
+      { kind: 'reply', at: 'recipient', code: 451 },
+      { begun: true, class: 'transient', code: 'mail_deferred' },
+    ],
+    [
+      'the recipient is refused',
+      { kind: 'reply', at: 'recipient', code: 550 },
+      { begun: true, class: 'permanent', code: 'recipient_refused' },
+    ],
+    ['the server falls silent at the recipient', { kind: 'hang', at: 'recipient' }, { class: 'transient' }],
+    ['the server hangs up at the recipient', { kind: 'drop', at: 'recipient' }, { class: 'transient' }],
+    [
+      'the content is deferred',
+      { kind: 'reply', at: 'content', code: 452 },
+      { begun: true, class: 'transient', code: 'mail_deferred' },
+    ],
+    [
+      'the content is refused',
+      { kind: 'reply', at: 'content', code: 554 },
+      { begun: true, class: 'permanent', code: 'mail_refused' },
+    ],
+  ])('because %s', async (_why, behaviour, expected) => {
+    expect(await failure(behaviour)).toMatchObject({ inDoubt: false, ...expected });
+    expect(server.mails()).toEqual([]);
+  });
+});
+
+describe('a mail that may have been accepted', () => {
+  test.each<[string, MailBehaviour]>([
+    ['the server falls silent after the content', { kind: 'hang', at: 'content', kept: true }],
+    ['the server hangs up after the content', { kind: 'drop', at: 'content', kept: true }],
+    [
+      'the server hangs up and has not kept it: nobody can tell',
+      { kind: 'drop', at: 'content', kept: false },
+    ],
+  ])('when %s', async (_when, behaviour) => {
+    expect(await failure(behaviour)).toMatchObject({ begun: true, inDoubt: true, class: 'transient' });
+  });
+
+  test('when it is aborted after the content', async () => {
+    const controller = new AbortController();
+    server.behave({ kind: 'hang', at: 'content', kept: true });
+    const failed = failure({ kind: 'hang', at: 'content', kept: true }, controller.signal);
+    await eventually(() => expect(server.held()).toBe(1));
+    controller.abort();
+    expect(await failed).toMatchObject({ begun: true, inDoubt: true, code: 'timed_out' });
+  });
+});
+
+describe('P10: an aborted signal', () => {
+  test('ends the mail that is under way, and the one that waits for a connection', async () => {
+    server.behave({ kind: 'hang', at: 'recipient' });
+    const controller = new AbortController();
+    const results = [1, 2].map(() => mailer.send(mail, controller.signal));
+    await eventually(() => expect(server.held()).toBe(1));
+    controller.abort();
+    expect(await Promise.all(results)).toMatchObject([
+      { ok: false, begun: true, inDoubt: false },
+      { ok: false, begun: false, inDoubt: false },
+    ]);
+    // The pool is not left with a dead connection.
+    server.behave({ kind: 'accept' });
+    expect(await mailer.send(mail, never())).toEqual({ ok: true });
+  });
+
+  test('that was aborted before sends nothing', async () => {
+    expect(await mailer.send(mail, AbortSignal.abort())).toMatchObject({ ok: false, begun: false });
+    expect(server.connections()).toBe(0);
+  });
+});
+
+describe('the pool', () => {
+  test('opens no connection before the first mail, and reuses one after it', async () => {
+    expect(server.connections()).toBe(0);
+    for (let i = 0; i < 5; i += 1) expect(await mailer.send(mail, never())).toEqual({ ok: true });
+    expect(server.connections()).toBe(1);
+    expect(server.mails()).toHaveLength(5);
+  });
+
+  test('outlives a server that restarts between two mails', async () => {
+    expect(await mailer.send(mail, never())).toEqual({ ok: true });
+    await server.stop();
+    await server.start();
+    expect(await mailer.send(mail, never())).toEqual({ ok: true });
+    expect(server.mails()).toHaveLength(2);
+  });
+});
+
+describe('on the wire', () => {
+  test('the mail is text and HTML, with our id, and marked as automatic', async () => {
+    await mailer.send(mail, never());
+    const [received] = server.mails();
+    expect(received).toMatchObject({
+      to: ['ada@example.com'],
+      messageId: '<dlv_1@mail.example.com>',
+      subject: 'Your gift',
+      link: 'https://gifts.example.com/claim/clt_1',
+    });
+    expect(received?.headers.get('from')).toBe('Gifts <gifts@mail.example.com>');
+    expect(received?.headers.get('auto-submitted')).toBe('auto-generated');
+    expect(received?.html).toContain('<p>Claim it</p>');
+  });
+
+  test.each(['Gift\r\nBcc: eve@example.com', 'Gift\nBcc: eve@example.com', 'Gift\u2028Bcc: eve@example.com'])(
+    'a subject adds no header and no recipient: %j',
+    async (subject) => {
+      await mailer.send({ ...mail, subject }, never());
+      const [received] = server.mails();
+      expect(received?.to).toEqual(['ada@example.com']);
+      expect(received?.headers.has('bcc')).toBe(false);
+    },
+  );
+
+  test.each([
+    'ada@example.com, eve@example.com',
+    'ada@example.com>\r\nRCPT TO:<eve@example.com',
+    'a b@example.com',
+  ])('an address is one recipient or none: %j', async (to) => {
+    await mailer.send({ ...mail, to }, never());
+    expect(server.mails().flatMap((received) => received.to)).not.toContain('eve@example.com');
+  });
+});
+
+test.each([
+  ['gifts@mail.example.com', 'dlv_1@mail.example.com'],
+  ['Gifts <gifts@mail.example.com>', 'dlv_1@mail.example.com'],
+  ['"A @ B" <gifts@example.org>', 'dlv_1@example.org'],
+])('the Message-ID of mails from %j is derived from the delivery and the domain', (from, expected) => {
+  expect(messageIdOf('dlv_1', from)).toBe(expected);
+});
