@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import type { Role } from '../database/schema.ts';
+import type { Role } from '../database/states.ts';
 import { isId, type SenderId } from '../domain/ids.ts';
 import { roles, type Scope, scopes } from '../domain/senders/api-key.ts';
 

@@ -1,4 +1,4 @@
-import type { FailureClass } from '../database/schema.ts';
+import type { FailureClass } from '../database/states.ts';
 import type { Outcome } from '../queue/message.ts';
 import type { Verdict } from './verdict.ts';
 

@@ -1,41 +1,26 @@
-import type { ColumnType, Generated } from 'kysely';
-
-type Timestamp = ColumnType<Date, Date | string, Date | string>;
-type CreatedAt = ColumnType<Date, Date | undefined, never>;
-type Json<T> = ColumnType<T, string, string>;
-
-export type FailureClass = 'transient' | 'permanent' | 'poison' | 'unknown';
-export type GiftState =
-  | 'held'
-  | 'scheduled'
-  | 'queued'
-  | 'delivering'
-  | 'delivered'
-  | 'claimed'
-  | 'failed'
-  | 'rejected'
-  | 'cancelled'
-  | 'expired';
-export type VoucherState = 'active' | 'partially_redeemed' | 'exhausted' | 'frozen' | 'expired' | 'cancelled';
-export type DeliveryState =
-  | 'pending'
-  | 'sending'
-  | 'sent'
-  | 'deferred'
-  | 'delivered'
-  | 'bounced'
-  | 'complained'
-  | 'suppressed'
-  | 'failed';
-export type DeliveryPurpose = 'gift' | 'resend' | 'reminder';
-export type AttemptOutcome = 'started' | 'sent' | 'retry' | 'dead_letter' | 'interrupted' | 'superseded';
-export type Channel = 'email' | 'wallet';
-export type Binding = 'bearer' | 'email_otp' | 'wallet_signature';
-export type Role = 'sender' | 'reviewer' | 'merchant' | 'operator' | 'auditor' | 'admin';
-export type TransferKind = 'topup' | 'reserve' | 'commit' | 'release' | 'return';
-export type LedgerAccountKind = 'world' | 'available' | 'reserved' | 'outstanding';
-export type ActorKind = 'api_key' | 'recipient' | 'consumer' | 'reconciler' | 'schedule' | 'admin';
-export type Verdict = 'redrive' | 'quarantine' | 'discard' | 'wait';
+import type { Generated } from 'kysely';
+import type { CreatedAt, Json, Timestamp } from './columns.ts';
+import type {
+  AuditRecordsTable,
+  DeadLettersTable,
+  IdempotencyKeysTable,
+  OutboxTable,
+  ReconcilerLeasesTable,
+  ReconcilerRunsTable,
+} from './messaging-tables.ts';
+import type {
+  AttemptOutcome,
+  Binding,
+  Channel,
+  DeliveryPurpose,
+  DeliveryState,
+  FailureClass,
+  GiftState,
+  LedgerAccountKind,
+  Role,
+  TransferKind,
+  VoucherState,
+} from './states.ts';
 
 export type SendersTable = {
   id: string;
@@ -180,72 +165,6 @@ export type DeliveryAttemptsTable = {
   finished_at: Timestamp | null;
   next_attempt_at: Timestamp | null;
 };
-
-export type OutboxTable = {
-  id: ColumnType<string, never, never>;
-  queue: string;
-  body: string;
-  group_id: string | null;
-  trace_header: string | null;
-  created_at: CreatedAt;
-  available_at: Timestamp;
-  parked_reason: string | null;
-};
-
-export type IdempotencyKeysTable = {
-  scope_id: string;
-  key: string;
-  fingerprint: Buffer;
-  status: number;
-  body: Json<unknown>;
-  location: string | null;
-  created_at: CreatedAt;
-};
-
-export type AuditRecordsTable = {
-  id: string;
-  action: string;
-  actor_kind: ActorKind;
-  actor_id: string | null;
-  subject_kind: string;
-  subject_id: string;
-  request_id: string | null;
-  data: Json<Record<string, unknown>>;
-  created_at: Timestamp;
-};
-
-export type DeadLettersTable = {
-  id: string;
-  queue: string;
-  message_id: string;
-  message_key: string;
-  gift_id: string | null;
-  class: FailureClass;
-  reason: string;
-  receive_count: number;
-  sent_at: Timestamp;
-  verdict: Verdict;
-  rule: string | null;
-  body: string | null;
-  attributes: Json<Record<string, unknown>> | null;
-  run_id: string;
-  first_seen_at: Timestamp;
-  last_seen_at: Timestamp;
-  applied_at: Timestamp | null;
-  archived_at: Timestamp | null;
-};
-
-export type ReconcilerRunsTable = {
-  id: string;
-  queue: string;
-  dry_run: boolean;
-  outcome: Generated<string>;
-  counts: Json<Record<string, number>>;
-  started_at: Timestamp;
-  finished_at: Timestamp | null;
-};
-
-export type ReconcilerLeasesTable = { queue: string; holder: string; token: number; expires_at: Timestamp };
 
 /** Every table as Kysely sees it. Amounts are integer minor units; int8 columns arrive as safe JavaScript numbers. */
 export type Database = {

@@ -1,5 +1,5 @@
 import { isTransientDatabaseError } from '../database/errors.ts';
-import type { FailureClass } from '../database/schema.ts';
+import type { FailureClass } from '../database/states.ts';
 import { DomainError } from './errors.ts';
 
 /** Why an attempt failed. `reason` is a fixed text: servers' own words may hold addresses and are never kept. */

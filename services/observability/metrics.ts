@@ -107,11 +107,9 @@ function queueMetrics({ counter, gauge, histogram }: Makers) {
     ),
     /** `state`: visible, in_flight, delayed. Each dead-letter queue is a queue of its own. */
     queueDepth: gauge('queue_depth_messages', 'Messages in a queue (approximate).', ['queue', 'state']),
-    queueStarved: gauge(
-      'queue_starved',
-      '1 while receives come back empty although messages are visible.',
-      ['queue'],
-    ),
+    queueStarved: gauge('queue_starved', '1 while receives come back empty although messages are visible.', [
+      'queue',
+    ]),
     messagesInFlight: gauge('messages_in_flight', 'Messages that this process handles now.', ['queue']),
     leasesLost: counter('leases_lost_total', 'Messages whose visibility ran out while being handled.', [
       'queue',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { FailureClass } from '../database/schema.ts';
+import type { FailureClass } from '../database/states.ts';
 import { type Message, messageKey, parseMessage } from '../domain/messages.ts';
 import { decodeEnvelope, type Envelope, PoisonMessageError } from '../queue/envelope.ts';
 import type { QueueMessage } from '../queue/message.ts';

@@ -1,4 +1,4 @@
-import type { GiftState } from '../database/schema.ts';
+import type { GiftState } from '../database/states.ts';
 import { builtInRuleNames } from './built-in-rules.ts';
 import { durationSeconds } from './duration.ts';
 import type { DeadLetterPolicySpec } from './policy-resource.ts';

@@ -1,4 +1,4 @@
-import type { FailureClass, GiftState, Verdict } from '../database/schema.ts';
+import type { FailureClass, GiftState, Verdict } from '../database/states.ts';
 import type { Message } from '../domain/messages.ts';
 
 /** What is done about dead letters of one queue: a DeadLetterPolicy with its durations in seconds. */

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
-import type { Database, Verdict } from '../database/schema.ts';
+import type { Database } from '../database/schema.ts';
+import type { Verdict } from '../database/states.ts';
 import type { OutboxWriter } from '../domain/outbox.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { DeadLetterQueue } from '../queue/dead-letter-queue.ts';

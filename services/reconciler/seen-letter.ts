@@ -1,4 +1,4 @@
-import type { GiftState, Verdict } from '../database/schema.ts';
+import type { GiftState, Verdict } from '../database/states.ts';
 import type { DeadLetter } from './dead-letter.ts';
 
 /** A dead letter with all that a verdict on it takes. */

@@ -5,7 +5,7 @@ import { buildApp } from '../../services/api/app.ts';
 import type { ApiDeps, ApiSettings } from '../../services/api/deps.ts';
 import { createOutboxWriter } from '../../services/api/outbox-writer.ts';
 import { createRateLimits, type RateLimitOptions } from '../../services/api/rate-limits.ts';
-import type { Role } from '../../services/database/schema.ts';
+import type { Role } from '../../services/database/states.ts';
 import type { OutboxRow } from '../../services/domain/gifts/accept-gifts.ts';
 import { newId, type SenderId, toUuid } from '../../services/domain/ids.ts';
 import { creditTopup } from '../../services/domain/payments/credit-topup.ts';

@@ -1,5 +1,5 @@
 import type { RequestHandler, Response } from 'express';
-import type { Role } from '../../database/schema.ts';
+import type { Role } from '../../database/states.ts';
 import type { Principal, Scope } from '../../domain/senders/api-key.ts';
 import { authenticate as authenticateKey } from '../../domain/senders/authenticate.ts';
 import { extendContext } from '../../observability/context.ts';

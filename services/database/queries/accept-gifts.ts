@@ -1,5 +1,6 @@
 import { sql, type Transaction } from 'kysely';
-import type { Binding, Channel, Database, GiftState } from '../schema.ts';
+import type { Database } from '../schema.ts';
+import type { Binding, Channel, GiftState } from '../states.ts';
 
 /** One gift to insert with all that belongs to it. Bytes are base64: the whole set travels as one JSON parameter. */
 export type GiftInsert = {

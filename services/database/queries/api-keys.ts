@@ -1,5 +1,6 @@
 import type { Insertable, Kysely } from 'kysely';
-import type { ApiKeysTable, Database, Role } from '../schema.ts';
+import type { ApiKeysTable, Database } from '../schema.ts';
+import type { Role } from '../states.ts';
 
 export type ApiKeyRow = {
   id: string;

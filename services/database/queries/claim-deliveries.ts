@@ -1,5 +1,6 @@
 import { type RawBuilder, sql, type Transaction } from 'kysely';
-import type { Channel, Database, DeliveryPurpose, DeliveryState, GiftState } from '../schema.ts';
+import type { Database } from '../schema.ts';
+import type { Channel, DeliveryPurpose, DeliveryState, GiftState } from '../states.ts';
 
 /** One message that asks for a delivery. The ids are used where rows have to be made. Bytes are base64. */
 export type GiftClaimInput = {

@@ -1,5 +1,6 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
-import type { Binding, Channel, Database, GiftState, VoucherState } from '../schema.ts';
+import type { Database } from '../schema.ts';
+import type { Binding, Channel, GiftState, VoucherState } from '../states.ts';
 
 /** A gift as its claim link sees it: what the page shows, and what is needed to claim. */
 export type ClaimableRow = {

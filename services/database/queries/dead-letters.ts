@@ -1,5 +1,6 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
-import type { Database, FailureClass, Verdict } from '../schema.ts';
+import type { Database } from '../schema.ts';
+import type { FailureClass, Verdict } from '../states.ts';
 
 /** A verdict on one message, before it is applied. */
 export type VerdictInput = {

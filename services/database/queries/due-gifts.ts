@@ -1,5 +1,6 @@
 import { type RawBuilder, sql, type Transaction } from 'kysely';
-import type { ActorKind, Database } from '../schema.ts';
+import type { Database } from '../schema.ts';
+import type { ActorKind } from '../states.ts';
 
 export type DueGift = { id: string; sender_id: string; request_id: string | null };
 

@@ -1,5 +1,6 @@
 import { sql, type Transaction } from 'kysely';
-import type { ActorKind, Database, FailureClass, GiftState } from '../schema.ts';
+import type { Database } from '../schema.ts';
+import type { ActorKind, FailureClass, GiftState } from '../states.ts';
 
 export type GiftEndInput = { gift_id: string; transfer_id: string; audit_id: string };
 

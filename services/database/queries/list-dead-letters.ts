@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
-import type { Database, Verdict } from '../schema.ts';
+import type { Database } from '../schema.ts';
+import type { Verdict } from '../states.ts';
 import { type Page, type PageRequest, pageClauses, toPage } from './page.ts';
 
 export type DeadLetterRow = Awaited<ReturnType<typeof selectDeadLetters>>[number];

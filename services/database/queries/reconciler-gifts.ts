@@ -1,5 +1,6 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
-import type { Database, GiftState } from '../schema.ts';
+import type { Database } from '../schema.ts';
+import type { GiftState } from '../states.ts';
 
 export type LetterSubjectRow = {
   /** the gift or delivery that was asked for */

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely';
-import type { Database, Verdict } from '../schema.ts';
+import type { Database } from '../schema.ts';
+import type { Verdict } from '../states.ts';
 
 export type LetterHistoryRow = {
   message_id: string;

@@ -1,5 +1,6 @@
 import { sql, type Transaction } from 'kysely';
-import type { Database, FailureClass } from '../schema.ts';
+import type { Database } from '../schema.ts';
+import type { FailureClass } from '../states.ts';
 
 export type SettlementInput = {
   delivery_id: string;

@@ -1,5 +1,5 @@
 import type { ClaimedRow } from '../../database/queries/claim-deliveries.ts';
-import type { DeliveryPurpose } from '../../database/schema.ts';
+import type { DeliveryPurpose } from '../../database/states.ts';
 import { type DeliveryId, fromUuid, type GiftId, type SenderId } from '../ids.ts';
 import type { Money } from '../money.ts';
 import type { Keyring } from '../recipients/keyring.ts';

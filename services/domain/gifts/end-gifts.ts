@@ -1,7 +1,8 @@
 import type { Transaction } from 'kysely';
 import { lockExpiredGifts } from '../../database/queries/due-gifts.ts';
 import { endGiftsInStates, type GiftEnd } from '../../database/queries/end-gifts.ts';
-import type { ActorKind, Database, FailureClass } from '../../database/schema.ts';
+import type { Database } from '../../database/schema.ts';
+import type { ActorKind, FailureClass } from '../../database/states.ts';
 import { type ApiKeyId, fromUuid, type GiftId, newUuid, toUuid } from '../ids.ts';
 import { statesBefore } from './gift.ts';
 

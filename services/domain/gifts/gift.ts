@@ -1,4 +1,4 @@
-import type { Binding, Channel, FailureClass, GiftState } from '../../database/schema.ts';
+import type { Binding, Channel, FailureClass, GiftState } from '../../database/states.ts';
 import { fromUuid, type GiftId, type SenderId } from '../ids.ts';
 import type { Money } from '../money.ts';
 

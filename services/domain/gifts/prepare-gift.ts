@@ -1,4 +1,4 @@
-import type { Binding } from '../../database/schema.ts';
+import type { Binding } from '../../database/states.ts';
 import { type ApiKeyId, type GiftId, newId, newUuid, type SenderId } from '../ids.ts';
 import type { Money } from '../money.ts';
 import type { Keyring } from '../recipients/keyring.ts';

@@ -7,7 +7,8 @@ import {
   queueLockedDeliveries,
   queueLockedGifts,
 } from '../../database/queries/due-gifts.ts';
-import type { ActorKind, Database } from '../../database/schema.ts';
+import type { Database } from '../../database/schema.ts';
+import type { ActorKind } from '../../database/states.ts';
 import { fromUuid, newUuid } from '../ids.ts';
 import type { OutboxWriter } from '../outbox.ts';
 

@@ -1,4 +1,4 @@
-import type { DeliveryPurpose } from '../../database/schema.ts';
+import type { DeliveryPurpose } from '../../database/states.ts';
 import { formatMoney, type Money } from '../money.ts';
 import { layOut, type MailContent } from './mail-layout.ts';
 import { formatDate, type MailText, oneLine, severalLines } from './mail-text.ts';

@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import type { Role } from '../../database/schema.ts';
+import type { Role } from '../../database/states.ts';
 import type { ApiKeyId, SenderId } from '../ids.ts';
 
 /** What an API key may do: its roles allow, its scopes narrow. */

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import { insertApiKey } from '../../database/queries/api-keys.ts';
-import type { Database, Role } from '../../database/schema.ts';
+import type { Database } from '../../database/schema.ts';
+import type { Role } from '../../database/states.ts';
 import { type ApiKeyId, newId, type SenderId, toUuid } from '../ids.ts';
 import type { Keyring } from '../recipients/keyring.ts';
 import { mintApiKey, type Scope } from './api-key.ts';

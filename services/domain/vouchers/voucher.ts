@@ -1,4 +1,4 @@
-import type { VoucherState } from '../../database/schema.ts';
+import type { VoucherState } from '../../database/states.ts';
 
 /** Where each state may go. The database refuses everything else too (vouchers_transition_legal). */
 export const voucherTransitions: Readonly<Record<VoucherState, readonly VoucherState[]>> = {

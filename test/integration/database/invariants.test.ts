@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { violatedConstraint } from '../../../services/database/errors.ts';
-import type { GiftState, VoucherState } from '../../../services/database/schema.ts';
+import type { GiftState, VoucherState } from '../../../services/database/states.ts';
 import { giftTransitions } from '../../../services/domain/gifts/gift.ts';
 import { newUuid, toUuid } from '../../../services/domain/ids.ts';
 import { voucherTransitions } from '../../../services/domain/vouchers/voucher.ts';

@@ -1,4 +1,4 @@
-import type { FailureClass } from '../../../services/database/schema.ts';
+import type { FailureClass } from '../../../services/database/states.ts';
 import { type DeliveryId, type GiftId, newId, newUuid, toUuid } from '../../../services/domain/ids.ts';
 import type { Logger } from '../../../services/observability/logger.ts';
 import { encodeEnvelope } from '../../../services/queue/envelope.ts';

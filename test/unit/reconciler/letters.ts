@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { FailureClass, GiftState } from '../../../services/database/schema.ts';
+import type { FailureClass, GiftState } from '../../../services/database/states.ts';
 import { newId } from '../../../services/domain/ids.ts';
 import { encodeEnvelope } from '../../../services/queue/envelope.ts';
 import type { QueueMessage } from '../../../services/queue/message.ts';

@@ -1,0 +1,32 @@
+export type FailureClass = 'transient' | 'permanent' | 'poison' | 'unknown';
+export type GiftState =
+  | 'held'
+  | 'scheduled'
+  | 'queued'
+  | 'delivering'
+  | 'delivered'
+  | 'claimed'
+  | 'failed'
+  | 'rejected'
+  | 'cancelled'
+  | 'expired';
+export type VoucherState = 'active' | 'partially_redeemed' | 'exhausted' | 'frozen' | 'expired' | 'cancelled';
+export type DeliveryState =
+  | 'pending'
+  | 'sending'
+  | 'sent'
+  | 'deferred'
+  | 'delivered'
+  | 'bounced'
+  | 'complained'
+  | 'suppressed'
+  | 'failed';
+export type DeliveryPurpose = 'gift' | 'resend' | 'reminder';
+export type AttemptOutcome = 'started' | 'sent' | 'retry' | 'dead_letter' | 'interrupted' | 'superseded';
+export type Channel = 'email' | 'wallet';
+export type Binding = 'bearer' | 'email_otp' | 'wallet_signature';
+export type Role = 'sender' | 'reviewer' | 'merchant' | 'operator' | 'auditor' | 'admin';
+export type TransferKind = 'topup' | 'reserve' | 'commit' | 'release' | 'return';
+export type LedgerAccountKind = 'world' | 'available' | 'reserved' | 'outstanding';
+export type ActorKind = 'api_key' | 'recipient' | 'consumer' | 'reconciler' | 'schedule' | 'admin';
+export type Verdict = 'redrive' | 'quarantine' | 'discard' | 'wait';
