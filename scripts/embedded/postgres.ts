@@ -1,20 +1,11 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import {
-  appendFileSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { FOLDER, readJson, writeJson } from './folder.ts';
 import type { PartCommand } from './part.ts';
 import { findPostgres, type PostgresHome, type PostgresUser } from './postgres-binaries.ts';
+import { createCluster } from './postgres-cluster.ts';
 import { stopOrphan } from './postgres-orphan.ts';
 import { findPostgresUser } from './postgres-user.ts';
 
@@ -35,7 +26,7 @@ export async function preparePostgres(port: number, say: (line: string) => void)
   const isMade = existsSync(join(home.data, 'PG_VERSION'));
   const password = rememberedPassword(isMade);
   if (isMade) await stopOrphan(home.data, say);
-  else await createCluster(home, user, password);
+  else await createCluster({ ...home, user, superuser: 'largesse', password });
   checkVersion(home);
   const urlOf = (database: string) => `postgres://largesse:${password}@127.0.0.1:${port}/${database}`;
   return { part: serverPart(home, user, port, urlOf('postgres')), url: urlOf(DATABASE) };
@@ -59,43 +50,6 @@ function rememberedPassword(isMade: boolean): string {
   const postgresPassword = randomBytes(18).toString('base64url');
   writeJson('secrets.json', { postgresPassword });
   return postgresPassword;
-}
-
-async function createCluster(
-  home: PostgresHome,
-  user: PostgresUser | undefined,
-  password: string,
-): Promise<void> {
-  // What a kill in the middle of initdb left has no PG_VERSION or only half of the rest.
-  rmSync(home.data, { recursive: true, force: true });
-  mkdirSync(home.data, { recursive: true, mode: 0o700 });
-  const passwordFile = `${home.data}.password`;
-  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
-  if (user !== undefined) for (const path of [home.data, passwordFile]) chownSync(path, user.uid, user.gid);
-  const flags = [
-    '-U',
-    'largesse',
-    '--auth=scram-sha-256',
-    `--pwfile=${passwordFile}`,
-    '--encoding=UTF8',
-    '--no-sync',
-  ];
-  // The built-in locale needs no locale of the system to be installed, and sorts alike on every machine.
-  const locale = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'];
-  try {
-    await promisify(execFile)(join(home.binaries, 'initdb'), ['-D', home.data, ...flags, ...locale], {
-      ...user,
-      cwd: '/',
-    });
-  } catch (error) {
-    rmSync(home.data, { recursive: true, force: true });
-    const { stderr } = error as { stderr?: string };
-    throw new Error(`PostgreSQL could not make its data folder ${home.data}:\n${stderr?.trim() ?? error}`, {
-      cause: error,
-    });
-  } finally {
-    rmSync(passwordFile, { force: true });
-  }
 }
 
 function checkVersion(home: PostgresHome): void {
