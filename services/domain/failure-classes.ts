@@ -6,7 +6,14 @@ import { DomainError } from './errors.ts';
 export type Failure = { class: FailureClass; code: string; reason: string; retryAfterMs?: number };
 
 /** What the failing call tells of itself, read from any error without trusting its shape. */
-type Facts = { error: unknown; name: string; code: string; smtpStatus: number | undefined };
+type Facts = {
+  error: unknown;
+  name: string;
+  code: string;
+  /** what the server was answering, as nodemailer names it */
+  smtpCommand: string;
+  smtpStatus: number | undefined;
+};
 type Rule = (facts: Facts) => Failure | null;
 
 /**
@@ -38,6 +45,11 @@ const rules: Rule[] = [
     code === 'EAUTH' || smtpStatus === 530 || smtpStatus === 535
       ? transient('mail_login_refused', 'the mail server refused our login')
       : null,
+  // Said to the greeting or to MAIL FROM it speaks of us. Taken for the gifts' fault, one wrong MAIL_FROM would fail them all.
+  ({ smtpCommand, smtpStatus }) =>
+    smtpStatus && smtpStatus >= 500 && smtpCommand !== '' && !aboutTheMail.has(smtpCommand)
+      ? transient('mail_server_refused', `the mail server refused us, whatever the mail (SMTP ${smtpStatus})`)
+      : null,
   ({ smtpStatus }) =>
     smtpStatus && smtpStatus >= 400 && smtpStatus < 500
       ? transient('mail_deferred', `the mail server asked to try later (SMTP ${smtpStatus})`)
@@ -53,6 +65,9 @@ const rules: Rule[] = [
   ({ error }) =>
     isTransientDatabaseError(error) ? transient('database_unavailable', 'the database did not answer') : null,
 ];
+
+/** The commands whose answer speaks of one recipient or one content. */
+const aboutTheMail = new Set(['RCPT TO', 'DATA']);
 
 /** nodemailer's names for what went wrong on the way to the server; it never passes a socket's own code on. */
 const unreachable = new Set([
@@ -98,7 +113,7 @@ function transientFrom(error: TransientFailure): Failure {
 
 /** Errors come from other realms and libraries too, so their shape is read and `instanceof Error` is not relied on. */
 function factsOf(error: unknown): Facts {
-  const { name, code, responseCode } = (typeof error === 'object' && error ? error : {}) as Record<
+  const { name, code, command, responseCode } = (typeof error === 'object' && error ? error : {}) as Record<
     string,
     unknown
   >;
@@ -106,6 +121,7 @@ function factsOf(error: unknown): Facts {
     error,
     name: typeof name === 'string' ? name : '',
     code: typeof code === 'string' ? code : '',
+    smtpCommand: typeof command === 'string' ? command : '',
     smtpStatus: typeof responseCode === 'number' ? responseCode : undefined,
   };
 }

@@ -4,18 +4,18 @@ import { SMTPServer } from 'smtp-server';
 import { type ReceivedMail, readMail } from './mail-text.ts';
 
 /**
- * What the server does with a mail. `greeting` comes before anything is known of the mail, `recipient` at RCPT TO, `content`
- * after the final dot: there a mail that is `kept` was accepted, whatever the client hears.
+ * What the server does with a mail. `greeting` comes before anything is known of the mail, `sender` at MAIL FROM, `recipient`
+ * at RCPT TO, `content` after the final dot: there a mail that is `kept` was accepted, whatever the client hears.
  */
 export type MailBehaviour =
   | { kind: 'accept' }
   /** accepts when the promise says so */
   | { kind: 'accept'; after: Promise<void> }
-  | { kind: 'reply'; at: 'recipient' | 'content'; code: number }
-  | { kind: 'hang' | 'drop'; at: 'greeting' | 'recipient' }
+  | { kind: 'reply'; at: MailStage; code: number }
+  | { kind: 'hang' | 'drop'; at: Exclude<MailStage, 'content'> }
   | { kind: 'hang' | 'drop'; at: 'content'; kept: boolean };
 
-export type MailStage = 'greeting' | 'recipient' | 'content';
+export type MailStage = 'greeting' | 'sender' | 'recipient' | 'content';
 
 export interface MailServer {
   url: string;
@@ -25,7 +25,7 @@ export interface MailServer {
   connections(): number;
   /** How many times anything was held: a greeting, a recipient, a content. */
   held(): number;
-  /** From now on. The function is asked at every stage of every mail; at the greeting `to` is empty. */
+  /** From now on. The function is asked at every stage of every mail; before RCPT TO, `to` is empty. */
   behave(choose: MailBehaviour | ((asked: { at: MailStage; to: string }) => MailBehaviour)): void;
   /** Cuts every connection; connecting is refused until `start()`. */
   stop(): Promise<void>;
@@ -43,7 +43,7 @@ export async function startMailServer(): Promise<MailServer> {
   let port = 0;
   let server: SMTPServer | undefined;
 
-  const misbehave = (at: 'greeting' | 'recipient', to: string, socketOf: () => Socket | undefined) => {
+  const misbehave = (at: Exclude<MailStage, 'content'>, to: string, socketOf: () => Socket | undefined) => {
     const behaviour = choose({ at, to });
     if (behaviour.kind === 'accept' || behaviour.at !== at) return undefined;
     return perform(behaviour, to, socketOf);
@@ -83,6 +83,10 @@ export async function startMailServer(): Promise<MailServer> {
       disableReverseLookup: true,
       onConnect(session, callback) {
         const done = misbehave('greeting', '', () => socketOn(sockets, session.remotePort));
+        if (done !== 'silence') callback(done);
+      },
+      onMailFrom(_sender, session, callback) {
+        const done = misbehave('sender', '', () => socketOn(sockets, session.remotePort));
         if (done !== 'silence') callback(done);
       },
       onRcptTo({ address }, session, callback) {

@@ -56,6 +56,16 @@ describe('a mail that was certainly not accepted', () => {
     ['the server never greets', { kind: 'hang', at: 'greeting' }, { begun: false, class: 'transient' }],
     ['the server hangs up before its greeting', { kind: 'drop', at: 'greeting' }, { class: 'transient' }],
     [
+      'the server turns us away',
+      { kind: 'reply', at: 'greeting', code: 554 },
+      { begun: false, class: 'transient', code: 'mail_server_refused' },
+    ],
+    [
+      'the server refuses our sender address',
+      { kind: 'reply', at: 'sender', code: 553 },
+      { begun: true, class: 'transient', code: 'mail_server_refused' },
+    ],
+    [
       'the recipient is deferred',
       { kind: 'reply', at: 'recipient', code: 451 },
       { begun: true, class: 'transient', code: 'mail_deferred' },

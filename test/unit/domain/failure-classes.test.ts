@@ -22,6 +22,24 @@ describe('classifyFailure', () => {
     ],
     ['refused content', failing({ code: 'EMESSAGE', responseCode: 554 }), 'permanent', 'mail_refused'],
     ['a refused login', failing({ code: 'EAUTH', responseCode: 535 }), 'transient', 'mail_login_refused'],
+    [
+      'a refused sender',
+      failing({ code: 'EENVELOPE', command: 'MAIL FROM', responseCode: 553 }),
+      'transient',
+      'mail_server_refused',
+    ],
+    [
+      'a server that turns us away',
+      failing({ code: 'EPROTOCOL', command: 'CONN', responseCode: 554 }),
+      'transient',
+      'mail_server_refused',
+    ],
+    [
+      'a recipient that nodemailer names as refused',
+      failing({ code: 'EENVELOPE', command: 'RCPT TO', responseCode: 550 }),
+      'permanent',
+      'recipient_refused',
+    ],
     ['an aborted attempt', new DOMException('stop', 'AbortError'), 'transient', 'timed_out'],
     ['a time-out', new DOMException('late', 'TimeoutError'), 'transient', 'timed_out'],
     [
