@@ -1,8 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { claimToken } from '../../../services/domain/gifts/claim-token.ts';
-import { fromUuid, newId, toUuid } from '../../../services/domain/ids.ts';
+import { resendGift } from '../../../services/domain/gifts/resend-gift.ts';
+import { fromUuid, type GiftId, newId, toUuid } from '../../../services/domain/ids.ts';
 import { eventually } from '../../support/eventually.ts';
-import { accept, balances, draftGift, fundedSender, keyring } from '../../support/gifts.ts';
+import {
+  accept,
+  balances,
+  draftGift,
+  type FundedSender,
+  fundedSender,
+  keyring,
+} from '../../support/gifts.ts';
 import { envelopes, metricValue, publish, type TestedConsumer } from './consumer-under-test.ts';
 import { createWorld, deadLetters, depth, storyOf, type World } from './world.ts';
 
@@ -85,6 +93,64 @@ describe('a gift to a wallet', () => {
       ]);
     });
     expect(mail.mails().length).toBe(before);
+  });
+});
+
+describe('a resend', () => {
+  async function resendOf(giftId: GiftId, sender: FundedSender) {
+    const policy = { cooldownSeconds: 0, limit: 5 };
+    const { outboxRow } = await world.database.db
+      .transaction()
+      .execute((trx) =>
+        resendGift(trx, { outbox: envelopes, policy }, { ...sender, giftId, requestId: 'req-resend' }),
+      );
+    await publish(world.clients, world.queue, [outboxRow]);
+  }
+
+  async function deliveredGift(email: string) {
+    const sender = await fundedSender(world.database.db);
+    const draft = draftGift(sender, { recipient: { kind: 'email', email } });
+    const { gifts, outbox } = await accept(world.database.db, [draft], envelopes);
+    await publish(world.clients, world.queue, outbox);
+    const id = gifts[0]?.id ?? newId('gft');
+    await eventually(async () => expect((await storyOf(world.database, id)).gift.state).toBe('delivered'));
+    return { id, sender };
+  }
+
+  test('carries the same link under a Message-ID of its own, and moves no money', async () => {
+    const { id, sender } = await deliveredGift('again@example.com');
+    await resendOf(id, sender);
+    const mails = await eventually(() => {
+      const found = world.mail.mails().filter(({ to }) => to.includes('again@example.com'));
+      expect(found).toHaveLength(2);
+      return found;
+    });
+    expect(new Set(mails.map(({ link }) => link)).size).toBe(1);
+    expect(new Set(mails.map(({ messageId }) => messageId)).size).toBe(2);
+    expect(mails[1]?.subject).toContain('sent again');
+    await eventually(async () => {
+      const { deliveries, transfers } = await storyOf(world.database, id);
+      expect(deliveries.map(({ purpose, state }) => [purpose, state])).toEqual([
+        ['gift', 'sent'],
+        ['resend', 'sent'],
+      ]);
+      expect(transfers).toEqual(['commit', 'reserve']);
+    });
+  });
+
+  test('that is refused for good is dead-lettered, and the gift stays delivered', async () => {
+    const { id, sender } = await deliveredGift('moved-away@example.com');
+    world.mail.behave({ kind: 'reply', at: 'recipient', code: 550 });
+    await resendOf(id, sender);
+    await eventually(async () => {
+      const { gift, deliveries } = await storyOf(world.database, id);
+      expect([gift.state, gift.dead_lettered_at]).toEqual(['delivered', null]);
+      expect(deliveries[1]).toMatchObject({ purpose: 'resend', state: 'deferred' });
+      expect(deliveries[1]?.dead_lettered_at).not.toBeNull();
+      const found = await deadLetters(world.emulator, world.queue);
+      expect(found.at(-1)).toMatchObject({ class: 'permanent', reason: 'recipient_refused' });
+    });
+    world.mail.behave({ kind: 'accept' });
   });
 });
 

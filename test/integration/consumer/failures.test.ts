@@ -177,3 +177,36 @@ test('a gift that is cancelled while its mail is under way stays cancelled and i
   expect(gift.state).toBe('cancelled');
   expect(transfers).toEqual(['reserve']);
 });
+
+test('P22: an outcome that can not be recorded is never acknowledged; the next attempt sends the same mail', async () => {
+  const { pool } = world.database;
+  const before = world.mail.mails().length;
+  await pool.query(`alter table ledger_transfers add constraint refused check (kind <> 'commit') not valid`);
+  consumer = world.start({ LEASE_SECONDS: '2', HANDLER_TIMEOUT_SECONDS: '1' });
+  const { id, sender } = await sendOne();
+  const line = await eventually(() => {
+    const found = consumer?.lines().find((entry) => entry['gift_id'] === id);
+    expect(found).toMatchObject({ result: 'unsettled', outcome: 'retry' });
+    return found;
+  });
+  expect(line?.['retry_delay_seconds']).toBeGreaterThanOrEqual(1);
+  expect(await depth(world.emulator, world.queue.name)).toBe(1);
+  expect((await storyOf(world.database, id)).gift.state).toBe('delivering');
+  await pool.query('alter table ledger_transfers drop constraint refused');
+  await eventually(async () => expect((await storyOf(world.database, id)).gift.state).toBe('delivered'), {
+    timeoutMs: 20_000,
+  });
+  const { attempts } = await storyOf(world.database, id);
+  expect(attempts.at(-1)?.outcome).toBe('sent');
+  expect(attempts.slice(0, -1).map(({ outcome }) => outcome)).toEqual(
+    attempts.slice(0, -1).map(() => 'interrupted'),
+  );
+  const copies = world.mail.mails().slice(before);
+  expect(copies.length).toBeGreaterThanOrEqual(2);
+  expect(new Set(copies.map(({ messageId, link }) => `${messageId} ${link}`)).size).toBe(1);
+  expect(await balances(world.database.db, sender)).toMatchObject({
+    available: 7_500,
+    reserved: 0,
+    total: 0,
+  });
+});

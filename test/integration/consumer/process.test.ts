@@ -1,4 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { createDatabase } from '../../../services/database/client.ts';
+import { migrate } from '../../../services/database/migrate.ts';
+import { createEmptyDatabase, serverUrl, withDatabaseName } from '../../support/database.ts';
 import { eventually } from '../../support/eventually.ts';
 import { callSqs } from '../../support/queue-pair.ts';
 import { killRoles, startRole } from '../crash/role-process.ts';
@@ -41,6 +44,31 @@ describe('the environment', () => {
     expect(await consumer.ended).toBe(2);
     expect(consumer.output()).toContain('usage: node services/consumer/main.ts gifts');
   });
+});
+
+describe('a schema that is older', () => {
+  test('is told and waited for, and nothing is consumed before it is ours', async () => {
+    const name = `largesse_unmigrated_${process.pid}`;
+    await createEmptyDatabase(serverUrl(), name);
+    const databaseUrl = withDatabaseName(serverUrl(), name);
+    const consumer = await system.startWaitingConsumer({ DATABASE_URL: databaseUrl });
+    const told = await consumer.logged('database_not_ready');
+    expect(told).toMatchObject({ level: 'warn', pending_migrations: expect.any(Array) });
+    expect((await get(consumer.metricsUrl, '/healthz')).status).toBe(200);
+    expect((await get(consumer.metricsUrl, '/readyz')).status).toBe(503);
+    expect(consumer.lines().some((line) => line['event'] === 'consumer_started')).toBe(false);
+
+    const { db } = createDatabase({
+      connectionString: databaseUrl,
+      poolMax: 1,
+      applicationName: 'largesse-test',
+    });
+    await migrate(db);
+    await db.destroy();
+    await consumer.logged('consumer_started');
+    expect(await consumer.stop()).toBe(0);
+    await system.database.pool.query(`drop database ${name} with (force)`);
+  }, 60_000);
 });
 
 describe('a queue that is missing or wrong', () => {
