@@ -6,7 +6,7 @@ import type { Keyring } from '../domain/recipients/keyring.ts';
 import type { Recipient } from '../domain/recipients/recipient.ts';
 import { inSpan, recordError } from '../observability/tracing.ts';
 import { type Mailer, messageIdOf, type OutgoingMail, type SendResult } from './mailer.ts';
-import type { AttemptResult } from './verdict.ts';
+import type { AttemptResult, Evidence } from './verdict.ts';
 
 export type AttemptDeps = {
   keyring: Keyring;
@@ -35,7 +35,7 @@ export async function attemptDelivery(
     return toAttempt(deps, await sendMail(deps, work, composeMail(deps, work, recipient), signal));
   } catch (error) {
     // Opening or composing failed, so nothing has left.
-    return { kind: 'failed', failure: classifyFailure(error), inDoubt: false };
+    return { kind: 'failed', failure: classifyFailure(error), inDoubt: false, evidence: { error } };
   }
 }
 
@@ -83,11 +83,16 @@ async function sendMail(
 function toAttempt(deps: AttemptDeps, result: SendResult): AttemptResult {
   deps.onMail(result.ok ? 'sent' : result.begun ? 'failed' : 'not_begun');
   if (result.ok) return { kind: 'sent' };
-  if (result.begun) {
-    return { kind: 'failed', failure: classifyFailure(result.error), inDoubt: result.inDoubt };
-  }
-  if (deps.stopping.aborted) return { kind: 'interrupted' };
-  return { kind: 'failed', failure: classifyUnbegun(result.error), inDoubt: false };
+  const { error, begun, inDoubt } = result;
+  if (!begun && deps.stopping.aborted) return { kind: 'interrupted' };
+  const failure = begun ? classifyFailure(error) : classifyUnbegun(error);
+  return { kind: 'failed', failure, inDoubt, evidence: evidenceOf(error) };
+}
+
+/** Only the code: a mail server's words, which are in the message, quote the recipient. */
+function evidenceOf(error: unknown): Evidence {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? { mail_code: code } : {};
 }
 
 /** A mail that was stopped while it waited for a free connection says something about the server's speed, not about the mail. */

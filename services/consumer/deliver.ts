@@ -3,7 +3,7 @@ import { classifyFailure } from '../domain/failure-classes.ts';
 import { type AttemptDeps, attemptDelivery } from './attempt.ts';
 import type { Handled } from './handled.ts';
 import type { Settle } from './settle.ts';
-import { decide, type RetryPolicy } from './verdict.ts';
+import { type AttemptResult, decide, type RetryPolicy } from './verdict.ts';
 
 export type DeliverDeps = AttemptDeps & {
   settle: Settle;
@@ -72,6 +72,8 @@ function factsOf(work: DeliveryWork) {
   };
 }
 
-function failureFacts(attempt: Awaited<ReturnType<typeof attemptDelivery>>): Pick<Handled, 'class' | 'code'> {
-  return attempt.kind === 'failed' ? { class: attempt.failure.class, code: attempt.failure.code } : {};
+function failureFacts(attempt: AttemptResult): Partial<Handled> {
+  if (attempt.kind !== 'failed') return {};
+  const { class: failureClass, code, reason } = attempt.failure;
+  return { class: failureClass, code, reason, ...attempt.evidence };
 }

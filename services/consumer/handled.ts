@@ -12,6 +12,8 @@ export type Handled = {
   attempt?: number;
   class?: FailureClass;
   code?: string;
+  reason?: string;
+  mail_code?: string;
   /** logged with its causes; never an error of a mail server, whose words quote the recipient */
   error?: unknown;
 };

@@ -9,8 +9,11 @@ export type AttemptResult =
   | { kind: 'sent' }
   /** the process is shutting down and nothing had been begun */
   | { kind: 'interrupted' }
-  /** `inDoubt`: the mail may have been accepted all the same */
-  | { kind: 'failed'; failure: Failure; inDoubt: boolean };
+  /** `inDoubt`: the mail may have been accepted all the same; `evidence`: for the log, free of personal data */
+  | { kind: 'failed'; failure: Failure; inDoubt: boolean; evidence?: Evidence };
+
+/** nodemailer's code where a mail failed; the error itself only where no mail server had a word in it. */
+export type Evidence = { mail_code?: string; error?: unknown };
 
 export type RetryPolicy = {
   /** attempts after the first */

@@ -68,6 +68,10 @@ test('a mail that is deferred is retried MAX_RETRY_COUNT times, then dead-letter
     [2, 'retry', 'transient', 'mail_deferred'],
     [3, 'dead_letter', 'transient', 'mail_deferred'],
   ]);
+  expect(lines[0]).toMatchObject({
+    reason: 'the mail server asked to try later (SMTP 451)',
+    mail_code: 'EENVELOPE',
+  });
   expect(await metricValue(consumer.metrics, 'gifts_failed_total', { class: 'transient' })).toBe(3);
   expect(await metricValue(consumer.metrics, 'gifts_retried_total', { class: 'transient' })).toBe(2);
   expect(await metricValue(consumer.metrics, 'gifts_dead_lettered_total', { class: 'transient' })).toBe(1);
@@ -141,6 +145,24 @@ test('every copy of a mail carries the same Message-ID and the same link', async
   expect(copies.length).toBe(3);
   expect(new Set(copies.map(({ messageId }) => messageId)).size).toBe(1);
   expect(new Set(copies.map(({ link }) => link)).size).toBe(1);
+});
+
+test('a failure that nobody foresaw is retried as unknown, and the log has its cause', async () => {
+  const { db } = world.database;
+  consumer = world.start({ MAX_RETRY_COUNT: '1' });
+  const sender = await fundedSender(db);
+  const { gifts, outbox } = await accept(db, [draftGift(sender)], envelopes);
+  const id = gifts[0]?.id ?? newId('gft');
+  const { gift } = await storyOf(world.database, id);
+  await db
+    .updateTable('recipients')
+    .set({ keyring_key_id: 'lost' })
+    .where('id', '=', gift.recipient_id)
+    .execute();
+  await publish(world.clients, world.queue, outbox);
+  await expectDeadLetter(id, { class: 'unknown', reason: 'unexpected_error' });
+  const line = consumer.lines().find((entry) => entry['gift_id'] === id);
+  expect(JSON.stringify(line?.['error'])).toContain('the keyring has no key \\"lost\\"');
 });
 
 test('an erased recipient fails its own gift, for good', async () => {
