@@ -1,0 +1,41 @@
+/** `npm run bench [-- name …]`: the measurements of docs/performance.md, one after the other, each in its own process. */
+import { spawnSync } from 'node:child_process';
+import { arch, cpus, platform, totalmem } from 'node:os';
+import { resolve } from 'node:path';
+import { styleText } from 'node:util';
+
+const BENCHES: Record<string, string> = {
+  consumer: 'our consumer runtime beside sqs-consumer and squiss-ts',
+  accept: 'accepts beside a bare loop that runs the same statements',
+  'end-to-end': 'gifts from the request to the mail',
+  redrive: 'dead letters sent again, the queue alone',
+  reconcile: 'dead letters judged and sent again by the reconciler',
+  explain: 'pages that hot statements touch as gifts grow',
+};
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !Object.hasOwn(BENCHES, name));
+if (unknown.length > 0) {
+  console.error(`Unknown: ${unknown.join(', ')}. There are: ${Object.keys(BENCHES).join(', ')}`);
+  process.exit(2);
+}
+
+const processors = cpus();
+const memoryGib = Math.round(totalmem() / 2 ** 30);
+console.log(
+  `${processors.length} × ${processors[0]?.model}, ${memoryGib} GiB, ${platform()} ${arch()}, Node ${process.version}`,
+);
+
+const failed = Object.entries(BENCHES)
+  .filter(([name]) => asked.length === 0 || asked.includes(name))
+  .filter(([name, what]) => {
+    console.log(`\n${styleText('bold', name)}: ${what}`);
+    // A process each: what one leaves in memory or in the JIT must not be measured in the next.
+    const flags = ['--expose-gc', '--disable-warning=ExperimentalWarning'];
+    return (
+      spawnSync(process.execPath, [...flags, resolve(`test/bench/${name}.ts`)], { stdio: 'inherit' })
+        .status !== 0
+    );
+  });
+for (const [name] of failed) console.error(`✘ ${name} failed`);
+process.exitCode = failed.length === 0 ? 0 : 1;
