@@ -1,0 +1,71 @@
+import { Kysely, PostgresDialect } from 'kysely';
+import pg from 'pg';
+import { claimIdempotencyKey } from '../../services/database/queries/idempotency.ts';
+import type { Database } from '../../services/database/schema.ts';
+import { acceptGifts } from '../../services/domain/gifts/accept-gifts.ts';
+import { prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
+import { newId, newUuid, type SenderId, toUuid } from '../../services/domain/ids.ts';
+import { draftGift, keyring, outbox } from '../support/gifts.ts';
+
+export type Statement = { text: string; values: unknown[] };
+
+/** The statements of one accept, written down by running it against a connection that only listens. */
+export async function statementsOfAccept(senderId: SenderId): Promise<Statement[]> {
+  const prepared = prepareGift({ keyring }, draftGift({ senderId, apiKeyId: newId('key') }), new Date());
+  const { db, statements } = recorder([{ id: toUuid(prepared.gift.id), outbox_id: '1' }]);
+  const body = { id: prepared.gift.id, object: 'gift', state: 'queued', metadata: {} };
+  await db.transaction().execute(async (trx) => {
+    await claimIdempotencyKey(trx, {
+      scopeId: toUuid(senderId),
+      key: newUuid(),
+      fingerprint: Buffer.alloc(32, 1),
+      status: 202,
+      body,
+      location: `/v1/gifts/${prepared.gift.id}`,
+    });
+    await acceptGifts(trx, { outbox }, [prepared]);
+  });
+  return statements;
+}
+
+/** Runs each accept's statements on one of `connections` connections, one after the other and with nothing between. */
+export async function runFloor(
+  databaseUrl: string,
+  accepts: readonly Statement[][],
+  connections: number,
+): Promise<number[]> {
+  const latenciesMs: number[] = [];
+  const waiting = accepts.values();
+  await Promise.all(
+    Array.from({ length: connections }, async () => {
+      const client = new pg.Client({ connectionString: databaseUrl });
+      await client.connect();
+      for (const statements of waiting) {
+        const startedAt = performance.now();
+        for (const { text, values } of statements) await client.query(text, values);
+        latenciesMs.push(performance.now() - startedAt);
+      }
+      await client.end();
+    }),
+  );
+  return latenciesMs;
+}
+
+function recorder(insertedGifts: { id: string; outbox_id: string }[]) {
+  const statements: Statement[] = [];
+  const client = {
+    query: async (text: string, values: unknown[] = []) => {
+      statements.push({ text, values });
+      const claimed = [{ got: true, inserted: true }];
+      return {
+        command: 'SELECT',
+        rowCount: 1,
+        rows: /idempotency_keys/.test(text) ? claimed : insertedGifts,
+      };
+    },
+    release: () => undefined,
+  };
+  const pool = { connect: async () => client, end: async () => undefined };
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: pool as never }) });
+  return { db, statements };
+}
