@@ -10,6 +10,14 @@ export interface SystemFacts {
   outer: NodeJS.ProcessEnv;
 }
 
+const MAIL_DEMONSTRATION = [
+  'Watch gifts survive a mail server that is away:',
+  '  npm run mail -- stop             # send gifts now: they are tried again, then dead-lettered',
+  '  npm run reconcile -- --dry-run   # what the reconciler would do with them',
+  '  npm run mail -- start            # redriven at the next reconciliation, within a minute',
+  '',
+];
+
 /** What a person wants to know once everything is up: where it all is, and what to paste. Pure. */
 export function describeSystem(facts: SystemFacts): string {
   return [
@@ -19,11 +27,7 @@ export function describeSystem(facts: SystemFacts): string {
     '',
     ...commands(facts),
     '',
-    'Watch gifts survive a mail server that is away:',
-    '  npm run mail -- stop             # send gifts now: they are tried again, then dead-lettered',
-    '  npm run reconcile -- --dry-run   # what the reconciler would do with them',
-    '  npm run mail -- start            # redriven at the next reconciliation, within a minute',
-    '',
+    ...(isExternal('mail', facts.outer) ? [] : MAIL_DEMONSTRATION),
     'Different from production, to keep the wait short:',
     ...DEMO_VALUES.filter(({ variable, value }) => facts.environment[variable] === value).map(
       ({ variable, value, usual, why }) => `  ${variable}=${value} (usually ${usual}): ${why}`,

@@ -35,7 +35,11 @@ export class OneShots {
   async demand(args: string[], environment: Environment): Promise<string> {
     const { code, output, lines } = await this.run(args, environment);
     if (code === 0) return output;
-    throw new Error(`node ${args.join(' ')} ended with exit code ${code}:\n${lines.slice(-20).join('\n')}`);
+    // The frames of a stack would push its message out of what is shown.
+    const said = lines.filter((line) => !/^\s+at /.test(line)).slice(-20);
+    throw new Error(
+      `node ${args.join(' ')} ended with exit code ${code}:\n${said.join('\n')}${hintFor(said)}`,
+    );
   }
 
   async stop(timeoutMs = 15_000): Promise<void> {
@@ -66,4 +70,9 @@ function collect(child: ReturnType<typeof spawn>, onLine: (line: string) => void
     child.once('error', reject);
     child.once('close', (code) => resolve({ code: code ?? 1, output: output.join('\n'), lines }));
   });
+}
+
+function hintFor(lines: string[]): string {
+  if (!lines.some((line) => line.includes('CredentialsProviderError'))) return '';
+  return '\n\nQueues of your own need AWS credentials. An emulator takes any: AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x';
 }
