@@ -7,6 +7,7 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { ReadinessCheck } from '../runtime/admin-server.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { FindKey } from './key-cache.ts';
 import type { QueueReport } from './queue-report.ts';
 import type { RateLimits } from './rate-limits.ts';
 
@@ -14,6 +15,7 @@ import type { RateLimits } from './rate-limits.ts';
 export type ApiDeps = {
   db: Kysely<Database>;
   keyring: Keyring;
+  findKey: FindKey;
   outbox: OutboxWriter;
   /** Publishes rows whose transaction has committed. Returns at once and never throws. */
   publish: (rows: readonly OutboxRow[]) => void;

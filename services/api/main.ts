@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { createDatabase } from '../database/client.ts';
 import { pendingMigrations } from '../database/migrate.ts';
+import { findApiKey } from '../database/queries/api-keys.ts';
 import { readOutboxBacklog } from '../database/queries/outbox.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
@@ -15,17 +16,20 @@ import { runMain } from '../runtime/run-main.ts';
 import { buildApp } from './app.ts';
 import { type ApiConfig, apiEnv } from './config.ts';
 import type { ApiDeps } from './deps.ts';
+import { cacheKeys } from './key-cache.ts';
 import { createOutboxWriter } from './outbox-writer.ts';
 import { createRateLimits } from './rate-limits.ts';
 import { Relay } from './relay.ts';
 import { createSqsGateway, type SqsGateway } from './sqs-gateway.ts';
 import { createTimekeepers } from './timekeeper.ts';
 
+const keyCache = { maxAgeMs: 5_000, maxEntries: 10_000, nowMs: () => performance.now() };
+
 await runMain('api', async (lifecycle) => {
   const config = parseEnv(apiEnv, process.env);
   const { logger, metrics } = await startObserving(config, lifecycle);
   const keyring = parseKeyring(await readFile(config.KEYRING_FILE, 'utf8'));
-  const { db, limitsPool } = openDatabase(config, { logger, metrics }, lifecycle);
+  const { db, limitsClient } = openDatabase(config, { logger, metrics }, lifecycle);
   const gateway = createSqsGateway(config, { db, logger, metrics, signal: lifecycle.signal });
   lifecycle.onShutdown('sqs', () => gateway.stop());
 
@@ -39,9 +43,10 @@ await runMain('api', async (lifecycle) => {
   const deps: ApiDeps = {
     db,
     keyring,
+    findKey: cacheKeys((hash) => findApiKey(db, hash), keyCache),
     outbox,
     publish: (rows) => relay.publish(rows),
-    rateLimits: createRateLimits(limitsPool, {
+    rateLimits: createRateLimits(limitsClient, {
       policies: budgets(config),
       onStoreFailure: (error) => noteLimiterFailure({ logger, metrics }, error),
     }),
@@ -118,7 +123,7 @@ function openDatabase(
     metrics.outboxRows.set({ state: 'parked' }, parked);
     metrics.outboxLagSeconds.set(lagSeconds);
   });
-  return { db, limitsPool: open('largesse-api-limits', 2).pool };
+  return { db, limitsClient: open('largesse-api-limits', 2) };
 }
 
 function budgets(config: ApiConfig) {

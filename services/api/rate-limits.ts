@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto';
-import type pg from 'pg';
-import { RateLimiterMemory, RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
-import { boundedStore } from './rate-limit-store.ts';
+import {
+  type IRateLimiterPostgresOptions,
+  RateLimiterMemory,
+  RateLimiterPostgres,
+  RateLimiterRes,
+} from 'rate-limiter-flexible';
+import type { DatabaseClient } from '../database/client.ts';
+import { RateLimitStore } from './rate-limit-store.ts';
 
 /** A budget of `quota` requests per `windowSeconds` for each key. */
 export type RateLimitPolicy = { name: 'ip' | 'key' | 'claim'; quota: number; windowSeconds: number };
@@ -24,23 +29,27 @@ export type RateLimitOptions = {
 };
 
 /** Budgets kept in Postgres, shared by all API processes; in this process's memory while Postgres hangs or is away. */
-export function createRateLimits(pool: pg.Pool, options: RateLimitOptions): RateLimits {
-  const store = boundedStore(pool, {
+export function createRateLimits(client: DatabaseClient, options: RateLimitOptions): RateLimits {
+  const store = new RateLimitStore(client.db, {
     timeoutMs: options.timeoutMs ?? 250,
     pauseMs: 1_000,
     onFailure: options.onStoreFailure ?? (() => undefined),
   });
-  const limit = (name: RateLimitPolicy['name']) => createLimit(store, { name, ...options.policies[name] });
+  const limit = (name: RateLimitPolicy['name']) =>
+    createLimit({ store, client }, { name, ...options.policies[name] });
   return { ip: limit('ip'), key: limit('key'), claim: limit('claim') };
 }
 
-function createLimit(store: object, policy: RateLimitPolicy): RateLimit {
+function createLimit(
+  { store, client }: { store: RateLimitStore; client: DatabaseClient },
+  policy: RateLimitPolicy,
+): RateLimit {
   const { name, quota, windowSeconds } = policy;
   const budget = { keyPrefix: name, points: quota, duration: windowSeconds };
-  const limiter = new RateLimiterPostgres({
+  const limiter = new StoredRateLimiter(store, {
     ...budget,
-    storeClient: store,
-    storeType: 'client',
+    storeClient: client.pool,
+    storeType: 'pool',
     tableName: 'rate_limits',
     tableCreated: true,
     // Each process sweeps the whole table, so one of its limiters is enough.
@@ -50,6 +59,20 @@ function createLimit(store: object, policy: RateLimitPolicy): RateLimit {
     insuranceLimiter: new RateLimiterMemory(budget),
   });
   return { policy, consume: async (key) => toVerdict(await consume(limiter, fixedLength(key)), policy) };
+}
+
+/** Takes its points through our store: together with others, and bounded in time. Everything else is the library's. */
+class StoredRateLimiter extends RateLimiterPostgres {
+  readonly #store: RateLimitStore;
+
+  constructor(store: RateLimitStore, options: IRateLimiterPostgresOptions) {
+    super(options);
+    this.#store = store;
+  }
+
+  async _upsert(key: string, points: number, windowMs: number) {
+    return { rows: [await this.#store.take(key, points, windowMs)] };
+  }
 }
 
 async function consume(limiter: RateLimiterPostgres, key: string): Promise<RateLimiterRes & { over?: true }> {

@@ -5,6 +5,7 @@ import { buildApp } from '../../services/api/app.ts';
 import type { ApiDeps, ApiSettings } from '../../services/api/deps.ts';
 import { createOutboxWriter } from '../../services/api/outbox-writer.ts';
 import { createRateLimits, type RateLimitOptions } from '../../services/api/rate-limits.ts';
+import { findApiKey } from '../../services/database/queries/api-keys.ts';
 import type { Role } from '../../services/database/states.ts';
 import type { OutboxRow } from '../../services/domain/gifts/accept-gifts.ts';
 import { newId, type SenderId, toUuid } from '../../services/domain/ids.ts';
@@ -54,9 +55,10 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const deps: ApiDeps = {
     db: database.db,
     keyring,
+    findKey: (hash) => findApiKey(database.db, hash),
     outbox: createOutboxWriter({ queue: 'gifts', clock: () => new Date(), leaseSeconds: 15 }),
     publish: (rows) => void published.push(...rows),
-    rateLimits: createRateLimits(database.pool, {
+    rateLimits: createRateLimits(database, {
       policies: { ip: plenty, key: plenty, claim: plenty, ...options.policies },
       timeoutMs: 2_000,
     }),

@@ -1,6 +1,4 @@
-import type { Kysely } from 'kysely';
-import { type ApiKeyRow, findApiKey } from '../../database/queries/api-keys.ts';
-import type { Database } from '../../database/schema.ts';
+import type { ApiKeyRow } from '../../database/queries/api-keys.ts';
 import { DomainError } from '../errors.ts';
 import { fromUuid } from '../ids.ts';
 import type { Keyring } from '../recipients/keyring.ts';
@@ -11,11 +9,10 @@ import { looksLikeApiKey, type Principal, type Scope } from './api-key.ts';
  * @throws DomainError `unauthenticated`
  */
 export async function authenticate(
-  db: Kysely<Database>,
-  deps: { keyring: Keyring; now: Date },
+  deps: { findKey: (secretHash: Buffer) => Promise<ApiKeyRow | undefined>; keyring: Keyring; now: Date },
   key: string,
 ): Promise<Principal> {
-  const found = looksLikeApiKey(key) ? await findApiKey(db, deps.keyring.hash('api-key', key)) : undefined;
+  const found = looksLikeApiKey(key) ? await deps.findKey(deps.keyring.hash('api-key', key)) : undefined;
   if (!found) throw new DomainError('unauthenticated', 'the API key is not known');
   for (const rule of refusals) {
     const reason = rule(found, deps.now);

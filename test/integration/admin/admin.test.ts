@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { findApiKey } from '../../../services/database/queries/api-keys.ts';
 import { parseKeyring } from '../../../services/domain/recipients/keyring.ts';
 import { authenticate } from '../../../services/domain/senders/authenticate.ts';
 import {
@@ -130,7 +131,10 @@ describe('create-sender and create-key', () => {
     const key = await admin(['create-key', '--sender', sender.stdout, ...options]);
     expect([key.code, key.stdout]).toEqual([0, expect.stringMatching(/^lgk_[0-9a-z]{12}_[\w-]{43}$/)]);
     const keyring = parseKeyring(await readFile(join(folder, 'keyring.json'), 'utf8'));
-    const principal = await authenticate(database.db, { keyring, now: new Date() }, key.stdout);
+    const principal = await authenticate(
+      { findKey: (hash) => findApiKey(database.db, hash), keyring, now: new Date() },
+      key.stdout,
+    );
     expect(principal).toMatchObject({
       senderId: sender.stdout,
       roles: ['sender', 'operator'],

@@ -1,9 +1,9 @@
 import { createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import pg from 'pg';
 import { parseList } from 'structured-headers';
 import request from 'supertest';
 import { createRateLimits } from '../../../services/api/rate-limits.ts';
+import { createDatabase } from '../../../services/database/client.ts';
 import { startTestApi, type TestApi, type TestApiOptions } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
 
@@ -110,9 +110,13 @@ describe('P48: the store', () => {
     const mute = createServer((socket) => sockets.push(socket));
     await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
     const { port } = mute.address() as { port: number };
-    const pool = new pg.Pool({ host: '127.0.0.1', port, user: 'x', connectionTimeoutMillis: 5_000 });
+    const silent = createDatabase({
+      connectionString: `postgres://x:x@127.0.0.1:${port}/x`,
+      poolMax: 2,
+      applicationName: 'largesse-test-silent',
+    });
     const failures: unknown[] = [];
-    const limits = createRateLimits(pool, {
+    const limits = createRateLimits(silent, {
       policies: { ip: perMinute(3), key: perMinute(3), claim: perMinute(3) },
       timeoutMs: 50,
       onStoreFailure: (error) => failures.push(error),
@@ -126,13 +130,13 @@ describe('P48: the store', () => {
     expect(verdicts.map(({ allowed }) => allowed)).toEqual([true, true, true, false, false]);
     for (const socket of sockets) socket.destroy();
     mute.close();
-    await pool.end();
+    await silent.db.destroy();
   });
 
   test('P48: a key of 300 characters is counted like any other', async () => {
     await start({});
     const failures: unknown[] = [];
-    const limits = createRateLimits(api.database.pool, {
+    const limits = createRateLimits(api.database, {
       policies: { ip: perMinute(2), key: perMinute(2), claim: perMinute(2) },
       timeoutMs: 2_000,
       onStoreFailure: (error) => failures.push(error),
@@ -148,7 +152,7 @@ describe('P48: the store', () => {
   test('P48: two processes share one budget', async () => {
     await start({});
     const policies = { ip: perMinute(10), key: perMinute(10), claim: perMinute(10) };
-    const processes = [1, 2].map(() => createRateLimits(api.database.pool, { policies, timeoutMs: 2_000 }));
+    const processes = [1, 2].map(() => createRateLimits(api.database, { policies, timeoutMs: 2_000 }));
     const verdicts = await Promise.all(
       processes.flatMap((limits) => Array.from({ length: 8 }, () => limits.ip.consume('192.0.2.1'))),
     );
