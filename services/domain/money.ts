@@ -12,7 +12,17 @@ export function isCurrency(code: string): boolean {
 
 /** "€25.00" for people to read; the amount is never parsed back from it. */
 export function formatMoney(money: Money, locale = 'en'): string {
-  const format = new Intl.NumberFormat(locale, { style: 'currency', currency: money.currency });
+  const format = formatterOf(locale, money.currency);
   const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
   return format.format(money.amount / 10 ** digits);
+}
+
+/** Kept, because making one costs as much as the rest of a mail. */
+const formatters = new Map<string, Intl.NumberFormat>();
+
+function formatterOf(locale: string, currency: string): Intl.NumberFormat {
+  const key = `${locale} ${currency}`;
+  const known = formatters.get(key) ?? new Intl.NumberFormat(locale, { style: 'currency', currency });
+  formatters.set(key, known);
+  return known;
 }

@@ -1,4 +1,12 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 import { z } from 'zod';
 
 /** The installation's secret keys: some wrap data keys and can rotate, one is the root of all keyed hashes. */
@@ -33,7 +41,7 @@ export function parseKeyring(json: string): Keyring {
     currentKeyId: current,
     wrappingKeys: new Map(Object.entries(keys)),
     hash: (purpose, data) =>
-      createHmac('sha256', lookupKeys.get(purpose) as Buffer)
+      createHmac('sha256', lookupKeys.get(purpose) as KeyObject)
         .update(data)
         .digest(),
   };
@@ -83,8 +91,8 @@ const keyringFile = z
   .strictObject({ current: z.string().min(1), keys: z.record(z.string(), keyBytes), lookup: keyBytes })
   .refine((file) => file.current in file.keys, { path: ['current'], message: 'names no key of "keys"' });
 
-function deriveKey(root: Buffer, purpose: HashPurpose): Buffer {
-  return Buffer.from(hkdfSync('sha256', root, '', `largesse/${purpose}/v1`, 32));
+function deriveKey(root: Buffer, purpose: HashPurpose): KeyObject {
+  return createSecretKey(Buffer.from(hkdfSync('sha256', root, '', `largesse/${purpose}/v1`, 32)));
 }
 
 function parseJson(json: string): unknown {

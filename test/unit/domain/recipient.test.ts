@@ -45,5 +45,5 @@ describe('sealRecipient', () => {
 test('masks show too little to reach anybody', () => {
   expect(maskRecipient(ada)).toBe('A•••@E•••.COM');
   const address = '0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed';
-  expect(maskRecipient({ kind: 'wallet', address, chainId: 1 })).toBe('0x5a…eAed');
+  expect(maskRecipient({ kind: 'wallet', address, chainId: 1 })).toBe('eip155:1:0x5a…eAed');
 });
