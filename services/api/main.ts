@@ -99,6 +99,7 @@ function openDatabase(
     const client = createDatabase({
       connectionString: config.DATABASE_URL,
       poolMax,
+      prepareStatements: config.DATABASE_PREPARED_STATEMENTS,
       applicationName,
       onConnectionLost: (error) =>
         logger.warn('a database connection was lost', { event: 'connection_lost', error }),

@@ -98,6 +98,7 @@ function openConnections(
   const database = createDatabase({
     connectionString: config.DATABASE_URL,
     poolMax: config.DATABASE_POOL_MAX,
+    prepareStatements: config.DATABASE_PREPARED_STATEMENTS,
     applicationName: 'largesse-consumer',
     onConnectionLost: (error) =>
       log.warn('a database connection was lost', { event: 'connection_lost', error }),

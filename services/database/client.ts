@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
+import { preparing } from './prepared-statements.ts';
 import type { Database } from './schema.ts';
 
 export type DatabaseOptions = {
@@ -9,6 +10,8 @@ export type DatabaseOptions = {
   applicationName: string;
   /** bound on every statement, in milliseconds */
   statementTimeoutMs?: number;
+  /** off for a pooler that knows no prepared statements; on by default */
+  prepareStatements?: boolean;
   /** told of each connection that the server or the network ended between two statements */
   onConnectionLost?: (error: Error) => void;
 };
@@ -32,7 +35,8 @@ export function createDatabase(options: DatabaseOptions): DatabaseClient {
   // that lie idle in it; one that is in use, between two statements of a transaction, would have nobody.
   pool.on('connect', (client) => client.on('error', (error) => options.onConnectionLost?.(error)));
   pool.on('error', () => undefined);
-  return { db: new Kysely<Database>({ dialect: new PostgresDialect({ pool }) }), pool };
+  const used = (options.prepareStatements ?? true) ? preparing(pool) : pool;
+  return { db: new Kysely<Database>({ dialect: new PostgresDialect({ pool: used as pg.Pool }) }), pool };
 }
 
 const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>

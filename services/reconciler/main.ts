@@ -102,6 +102,7 @@ async function openConnections(
   const { db } = createDatabase({
     connectionString: config.DATABASE_URL,
     poolMax: config.DATABASE_POOL_MAX,
+    prepareStatements: config.DATABASE_PREPARED_STATEMENTS,
     applicationName: 'largesse-reconciler',
     onConnectionLost: (error) =>
       log.warn('a database connection was lost', { event: 'connection_lost', error }),

@@ -11,6 +11,11 @@ export const databaseEnv = {
   DATABASE_POOL_MAX: wholeNumber(1, 1_000)
     .default(10)
     .describe('Set the most connections that one process may open (default 10).'),
+  DATABASE_PREPARED_STATEMENTS: z
+    .enum(['on', 'off'])
+    .default('on')
+    .transform((text) => text === 'on')
+    .describe('Set it to off behind a pooler that knows no prepared statements (PgBouncer before 1.21).'),
 };
 
 export const sqsEnv = {

@@ -20,11 +20,16 @@ export function pageClauses(
   const id = sql.ref(column);
   const backwards = page.before !== null;
   return {
-    where: sql<SqlBool>`(${page.after}::uuid is null or ${id} < ${page.after}::uuid)
-      and (${page.before}::uuid is null or ${id} > ${page.before}::uuid)`,
+    where: positionOf(id, page),
     orderBy: backwards ? sql`${id} asc` : sql`${id} desc`,
     limit: page.limit + 1,
   };
+}
+
+/** Written per case: a condition that is sometimes void would keep a prepared plan from starting at the position. */
+function positionOf(id: RawBuilder<unknown>, page: PageRequest): RawBuilder<SqlBool> {
+  if (page.before !== null) return sql<SqlBool>`${id} > ${page.before}::uuid`;
+  return page.after === null ? sql<SqlBool>`true` : sql<SqlBool>`${id} < ${page.after}::uuid`;
 }
 
 /** Turns `limit + 1` rows into a page, newest first. */

@@ -10,8 +10,8 @@ export type BudgetRow = { key: string; points: number; expire: number };
  * Takes points from any number of budgets in one statement; a budget whose window is over begins anew. The keys are
  * written in order, so that two processes that take from the same budgets can't deadlock.
  *
- * Requests of one address all change one row. One statement each, they wait for each other's row lock: 16 connections
- * at once got 310 accepts/s with it, and 620 with what is pending written together.
+ * Requests of one address all change one row: with a statement each, they wait in line for its lock. On two cores with
+ * 16 connections, taking together what came in together (and remembering keys) made 310 accepts/s to 437.
  */
 export async function takePoints(
   db: Kysely<Database>,
