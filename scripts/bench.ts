@@ -7,6 +7,7 @@ import { styleText } from 'node:util';
 const BENCHES: Record<string, string> = {
   consumer: 'our consumer runtime beside sqs-consumer and squiss-ts',
   accept: 'accepts beside a bare loop that runs the same statements',
+  relay: 'outbox rows published beside a loop that only sends',
   'end-to-end': 'gifts from the request to the mail',
   redrive: 'dead letters sent again, the queue alone',
   reconcile: 'dead letters judged and sent again by the reconciler',
