@@ -4,10 +4,12 @@ import { createDatabase } from '../database/client.ts';
 import { pendingMigrations } from '../database/migrate.ts';
 import { findApiKey } from '../database/queries/api-keys.ts';
 import { readOutboxBacklog } from '../database/queries/outbox.ts';
+import { createOutboxWriter } from '../domain/outbox.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics.ts';
 import { startTracing } from '../observability/tracing.ts';
+import { composeMessage } from '../queue/compose-message.ts';
 import { startAdminServer } from '../runtime/admin-server.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
 import { parseEnv } from '../runtime/env.ts';
@@ -17,7 +19,6 @@ import { buildApp } from './app.ts';
 import { type ApiConfig, apiEnv } from './config.ts';
 import type { ApiDeps } from './deps.ts';
 import { cacheKeys } from './key-cache.ts';
-import { createOutboxWriter } from './outbox-writer.ts';
 import { createRateLimits } from './rate-limits.ts';
 import { Relay } from './relay.ts';
 import { createSqsGateway, type SqsGateway } from './sqs-gateway.ts';
@@ -33,7 +34,12 @@ await runMain('api', async (lifecycle) => {
   const gateway = createSqsGateway(config, { db, logger, metrics, signal: lifecycle.signal });
   lifecycle.onShutdown('sqs', () => gateway.stop());
 
-  const outbox = createOutboxWriter({ queue: config.GIFTS_QUEUE_NAME, clock: systemClock, leaseSeconds: 10 });
+  const outbox = createOutboxWriter({
+    queue: config.GIFTS_QUEUE_NAME,
+    leaseSeconds: 10,
+    clock: systemClock,
+    compose: composeMessage,
+  });
   const relay = new Relay({ db, logger, metrics, send: gateway.send, random: systemRandom });
   lifecycle.onShutdown('relay', () => relay.stop());
   const clockwork = { db, outbox, logger, clock: systemClock, random: systemRandom };

@@ -4,9 +4,9 @@ import type { Database } from '../database/schema.ts';
 import type { OutboxRow } from '../domain/gifts/accept-gifts.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import { fromAwsTraceHeader } from '../observability/trace-headers.ts';
 import { inSpan } from '../observability/tracing.ts';
 import type { OutgoingMessage, SendResult } from '../queue/producer.ts';
+import { formatTraceparent, parseTraceHeader } from '../queue/trace-context.ts';
 import type { Random } from '../runtime/clock.ts';
 
 export type RelayDeps = {
@@ -49,7 +49,7 @@ async function sendToQueue(deps: RelayDeps, queue: string, rows: OutboxRow[]): P
       'messaging.batch.message_count': rows.length,
     },
     // From the send to where each message was created: the requests, which ended long ago.
-    links: rows.map((row) => fromAwsTraceHeader(row.traceHeader ?? undefined)),
+    links: rows.map((row) => traceparentOf(row.traceHeader)),
   } as const;
   const results = await inSpan(`send ${queue}`, span, () => deps.send(queue, rows.map(toMessage)));
   return await sortOut(deps, queue, rows, results);
@@ -91,4 +91,9 @@ function toMessage(row: OutboxRow): OutgoingMessage {
     ...(row.groupId === null ? {} : { groupId: row.groupId }),
     ...(row.traceHeader === null ? {} : { traceHeader: row.traceHeader }),
   };
+}
+
+function traceparentOf(traceHeader: string | null): string | undefined {
+  const created = parseTraceHeader(traceHeader ?? undefined);
+  return created && formatTraceparent(created);
 }

@@ -11,7 +11,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import { scrubText } from './scrub.ts';
-import { formatTraceparent, parseTraceparent } from './trace-headers.ts';
+import { formatTraceparent, parseTraceparent } from './traceparent.ts';
 import type { SdkOptions, StopTracing } from './tracing-sdk.ts';
 
 /** What `inSpan` hands to its function: attributes and a better name can be added while it runs. */

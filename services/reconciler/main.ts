@@ -1,7 +1,9 @@
 import { createDatabase } from '../database/client.ts';
 import { pendingMigrations } from '../database/migrate.ts';
+import { createOutboxWriter } from '../domain/outbox.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import { startTracing } from '../observability/tracing.ts';
+import { composeMessage } from '../queue/compose-message.ts';
 import { NoDeadLetterQueueError } from '../queue/dead-letter-queue.ts';
 import { createQueueClients } from '../queue/sqs.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -9,7 +11,6 @@ import type { Lifecycle } from '../runtime/lifecycle.ts';
 import { runMain } from '../runtime/run-main.ts';
 import { type Arguments, parseArguments, usage } from './arguments.ts';
 import { type ReconcilerConfig, readConfig } from './config.ts';
-import { createOutboxWriter } from './outbox-writer.ts';
 import { PolicyError } from './policy-document.ts';
 import { policyFile } from './policy-source.ts';
 import type { ReconcilerDeps } from './run.ts';
@@ -113,6 +114,11 @@ async function openConnections(
     ...(config.AWS_ENDPOINT_URL_SQS === undefined ? {} : { endpoint: config.AWS_ENDPOINT_URL_SQS }),
   });
   lifecycle.onShutdown('queue clients', clients.destroy);
-  const outbox = createOutboxWriter({ queue: config.GIFTS_QUEUE_NAME, clock: systemClock });
+  const outbox = createOutboxWriter({
+    queue: config.GIFTS_QUEUE_NAME,
+    leaseSeconds: 0,
+    clock: systemClock,
+    compose: composeMessage,
+  });
   return { db, clients, outbox, log, clock: systemClock };
 }

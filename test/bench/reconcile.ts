@@ -5,13 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { createDatabase } from '../../services/database/client.ts';
 import { migrate } from '../../services/database/migrate.ts';
 import { type GiftId, newUuid, toUuid } from '../../services/domain/ids.ts';
+import { createOutboxWriter } from '../../services/domain/outbox.ts';
 import { createLogger } from '../../services/observability/logger.ts';
+import { composeMessage } from '../../services/queue/compose-message.ts';
 import { encodeEnvelope } from '../../services/queue/envelope.ts';
 import { sendMessages } from '../../services/queue/producer.ts';
 import { createQueueClients } from '../../services/queue/sqs.ts';
 import { defaultPolicy } from '../../services/reconciler/default-policy.ts';
 import { logRun } from '../../services/reconciler/log-run.ts';
-import { createOutboxWriter } from '../../services/reconciler/outbox-writer.ts';
 import type { Policy } from '../../services/reconciler/policy.ts';
 import { readPolicy } from '../../services/reconciler/policy-document.ts';
 import { reconcile } from '../../services/reconciler/reconcile.ts';
@@ -74,7 +75,7 @@ async function measure(
     requests = 0;
     const clock = () => new Date();
     const log = createLogger({ service: 'bench', format: 'json', stream: nowhere() });
-    const outbox = createOutboxWriter({ queue: queue.name, clock });
+    const outbox = createOutboxWriter({ queue: queue.name, leaseSeconds: 0, clock, compose: composeMessage });
     const startedAt = performance.now();
     const report = await reconcile({ db, clients, log, clock, outbox }, unhindered(), {
       queueName: queue.name,

@@ -3,18 +3,19 @@ import { Registry } from 'prom-client';
 import request from 'supertest';
 import { buildApp } from '../../services/api/app.ts';
 import type { ApiDeps, ApiSettings } from '../../services/api/deps.ts';
-import { createOutboxWriter } from '../../services/api/outbox-writer.ts';
 import { createRateLimits, type RateLimitOptions } from '../../services/api/rate-limits.ts';
 import { findApiKey } from '../../services/database/queries/api-keys.ts';
 import type { Role } from '../../services/database/states.ts';
 import type { OutboxRow } from '../../services/domain/gifts/accept-gifts.ts';
 import { newId, type SenderId, toUuid } from '../../services/domain/ids.ts';
+import { createOutboxWriter } from '../../services/domain/outbox.ts';
 import { creditTopup } from '../../services/domain/payments/credit-topup.ts';
 import type { Scope } from '../../services/domain/senders/api-key.ts';
 import { createApiKey } from '../../services/domain/senders/create-api-key.ts';
 import { createSender } from '../../services/domain/senders/create-sender.ts';
 import { createLogger, type Logger } from '../../services/observability/logger.ts';
 import { createMetrics } from '../../services/observability/metrics.ts';
+import { composeMessage } from '../../services/queue/compose-message.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { keyring } from './gifts.ts';
 import { linesOf } from './log-lines.ts';
@@ -56,7 +57,12 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     db: database.db,
     keyring,
     findKey: (hash) => findApiKey(database.db, hash),
-    outbox: createOutboxWriter({ queue: 'gifts', clock: () => new Date(), leaseSeconds: 15 }),
+    outbox: createOutboxWriter({
+      queue: 'gifts',
+      leaseSeconds: 15,
+      clock: () => new Date(),
+      compose: composeMessage,
+    }),
     publish: (rows) => void published.push(...rows),
     rateLimits: createRateLimits(database, {
       policies: { ip: plenty, key: plenty, claim: plenty, ...options.policies },

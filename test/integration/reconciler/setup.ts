@@ -1,11 +1,12 @@
 import type { FailureClass } from '../../../services/database/states.ts';
 import { type DeliveryId, type GiftId, newId, newUuid, toUuid } from '../../../services/domain/ids.ts';
+import { createOutboxWriter } from '../../../services/domain/outbox.ts';
 import type { Logger } from '../../../services/observability/logger.ts';
+import { composeMessage } from '../../../services/queue/compose-message.ts';
 import { encodeEnvelope } from '../../../services/queue/envelope.ts';
 import { type OutgoingMessage, sendMessages } from '../../../services/queue/producer.ts';
 import type { QueueClients } from '../../../services/queue/sqs.ts';
 import { defaultPolicy } from '../../../services/reconciler/default-policy.ts';
-import { createOutboxWriter } from '../../../services/reconciler/outbox-writer.ts';
 import type { Policy } from '../../../services/reconciler/policy.ts';
 import { readPolicy } from '../../../services/reconciler/policy-document.ts';
 import { type ReconcileOptions, reconcile } from '../../../services/reconciler/reconcile.ts';
@@ -54,7 +55,7 @@ export async function openScene(): Promise<Scene> {
     deps: {
       db: database.db,
       clients: behind.clients,
-      outbox: createOutboxWriter({ queue: 'gifts', clock }),
+      outbox: createOutboxWriter({ queue: 'gifts', leaseSeconds: 0, clock, compose: composeMessage }),
       log: recordingLog(log),
       clock,
     },
