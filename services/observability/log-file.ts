@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
-import winston from 'winston';
+import { basename, dirname } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { createStream } from 'rotating-file-stream';
 
 export interface LogFileOptions {
   readonly path: string;
@@ -14,42 +15,41 @@ export interface LogFile {
   close(): Promise<void>;
 }
 
-/** Lines that may wait for the disk. winston swallows a write that failed and waits for ever: it must not take memory too. */
-const MAX_WAITING = 1_000;
+/** Bytes that may wait for the disk: a disk that takes no more must not take the memory too. */
+const maxWaitingBytes = 1_000_000;
 
 /**
- * A rotated log file, with a winston logger of its own: beside the stream in one logger, a full disk would silence both.
+ * A rotated log file (`api.log`, `api.log.1`, …), apart from the stream: a full disk must not silence both.
  *
  * @param onStalled told once, when the disk takes no more and lines are dropped
  * @throws Error when the file can't be opened: better at the start than unnoticed
  */
 export function openLogFile({ path, maxBytes, maxFiles }: LogFileOptions, onStalled: () => void): LogFile {
   assertWritable(path);
-  const transport = new winston.transports.File({
-    filename: path,
-    maxsize: maxBytes,
-    maxFiles,
-    tailable: true,
-    format: winston.format.printf(({ message }) => String(message)),
+  const out = createStream(basename(path), {
+    path: dirname(path),
+    size: `${maxBytes}B`,
+    rotate: Math.max(1, maxFiles - 1),
   });
-  const out = winston.createLogger({ transports: [transport] });
-  let stalled = false;
-  let closing: Promise<void> | undefined;
+  let state: 'open' | 'stalled' | 'closed' = 'open';
   const stall = () => {
-    if (!stalled) onStalled();
-    stalled = true;
+    if (state === 'open') {
+      state = 'stalled';
+      onStalled();
+    }
   };
   out.on('error', stall);
   return {
     write: (line) => {
-      if (closing !== undefined) return;
-      if (out.writableLength > MAX_WAITING) stall();
-      else out.info(line);
+      if (state !== 'open') return;
+      out.write(`${line}\n`);
+      if (out.writableLength > maxWaitingBytes) stall();
     },
-    close: () => {
-      closing ??= stalled ? Promise.resolve() : new Promise((resolve) => transport.once('finish', resolve));
+    close: async () => {
+      const open = state === 'open';
+      state = 'closed';
       if (!out.writableEnded) out.end();
-      return closing;
+      if (open) await finished(out);
     },
   };
 }

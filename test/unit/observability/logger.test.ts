@@ -223,7 +223,7 @@ describe('the log file', () => {
       });
       for (let line = 0; line < 100; line += 1) {
         log.info(`line ${line}`);
-        // The transport looks at sizes when a write has ended: give each its turn.
+        // Sizes are looked at when a write has ended: give each its turn.
         await nextTurn();
       }
       await log.close();
@@ -251,7 +251,7 @@ describe('the log file', () => {
     try {
       const path = join(folder, 'api.log');
       const { log, records } = capture({ file: { path, maxBytes: 2_000_000_000, maxFiles: 1 } });
-      // Before winston opens it: from then on every write fails, and winston says nothing about it.
+      // Before it is opened for writing: from then on every write fails.
       rmSync(path);
       mkdirSync(path);
       for (let line = 0; line < 3_000; line += 1) {
