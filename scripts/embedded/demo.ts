@@ -5,7 +5,7 @@ import type { OneShots } from './run-once.ts';
 /** Somebody who can gift at once. Kept in `.largesse/demo.json`, so that pasted commands still work tomorrow. */
 export interface Demo {
   senderId: string;
-  /** Roles sender and operator. */
+  /** Roles sender, operator and auditor. */
   key: string;
   /** Role admin: tops up. */
   adminKey: string;
@@ -35,7 +35,7 @@ async function createDemo({ oneShots, environment }: DemoDeps): Promise<Demo> {
   const senderId = await admin('create-sender', '--name', 'Demo sender');
   const createKey = (roles: string, name: string) =>
     admin('create-key', '--sender', senderId, '--roles', roles, '--name', name);
-  const key = await createKey('sender,operator', 'demo');
+  const key = await createKey('sender,operator,auditor', 'demo');
   const adminKey = await createKey('admin', 'demo admin');
   return { senderId, key, adminKey };
 }

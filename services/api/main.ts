@@ -3,7 +3,6 @@ import { createServer, type Server } from 'node:http';
 import { createDatabase } from '../database/client.ts';
 import { pendingMigrations } from '../database/migrate.ts';
 import { findApiKey } from '../database/queries/api-keys.ts';
-import { readOutboxBacklog } from '../database/queries/outbox.ts';
 import { createOutboxWriter } from '../domain/outbox.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
@@ -22,6 +21,7 @@ import { cacheKeys } from './key-cache.ts';
 import { createRateLimits } from './rate-limits.ts';
 import { Relay } from './relay.ts';
 import { createSqsGateway, type SqsGateway } from './sqs-gateway.ts';
+import { setStateGauges } from './state-gauges.ts';
 import { createTimekeepers } from './timekeeper.ts';
 
 const keyCache = { maxAgeMs: 5_000, maxEntries: 10_000, nowMs: () => performance.now() };
@@ -33,6 +33,7 @@ await runMain('api', async (lifecycle) => {
   const { db, limitsClient } = openDatabase(config, { logger, metrics }, lifecycle);
   const gateway = createSqsGateway(config, { db, logger, metrics, signal: lifecycle.signal });
   lifecycle.onShutdown('sqs', () => gateway.stop());
+  metrics.onScrape(setStateGauges({ db, metrics, report: gateway.report, clock: systemClock }));
 
   const outbox = createOutboxWriter({
     queue: config.GIFTS_QUEUE_NAME,
@@ -124,12 +125,6 @@ function openDatabase(
     return client;
   };
   const { db } = open('largesse-api', config.DATABASE_POOL_MAX);
-  metrics.onScrape(async () => {
-    const { pending, parked, lagSeconds } = await readOutboxBacklog(db);
-    metrics.outboxRows.set({ state: 'pending' }, pending);
-    metrics.outboxRows.set({ state: 'parked' }, parked);
-    metrics.outboxLagSeconds.set(lagSeconds);
-  });
   return { db, limitsClient: open('largesse-api-limits', 2) };
 }
 

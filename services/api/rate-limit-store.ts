@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import { type BudgetRow, takePoints } from '../database/queries/rate-limits.ts';
 import type { Database } from '../database/schema.ts';
+import { Together } from './together.ts';
 
 export type RateLimitStoreOptions = {
   timeoutMs: number;
@@ -9,16 +10,7 @@ export type RateLimitStoreOptions = {
   onFailure: (error: unknown) => void;
 };
 
-type Waiter = {
-  key: string;
-  points: number;
-  windowMs: number;
-  resolve: (row: BudgetRow) => void;
-  reject: (error: unknown) => void;
-};
-
-/** Bounds a statement: more waiting than this is taken in turns. */
-const maxBatch = 500;
+type Taking = { key: string; points: number; windowMs: number };
 
 /**
  * Budgets in Postgres. One statement runs at a time and takes all that came in while the last one ran: under load a
@@ -27,8 +19,11 @@ const maxBatch = 500;
 export class RateLimitStore {
   readonly #db: Kysely<Database>;
   readonly #options: RateLimitStoreOptions;
-  #waiting: Waiter[] = [];
-  #running = false;
+  readonly #together = new Together<Taking, BudgetRow>({
+    run: (batch) => this.#run(batch),
+    lanes: 1,
+    maxSize: 500,
+  });
   #pausedUntil = 0;
 
   constructor(db: Kysely<Database>, options: RateLimitStoreOptions) {
@@ -40,47 +35,35 @@ export class RateLimitStore {
   take(key: string, points: number, windowMs: number): Promise<BudgetRow> {
     if (performance.now() < this.#pausedUntil)
       return Promise.reject(new Error('the store failed a moment ago'));
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ key, points, windowMs, resolve, reject });
-      if (!this.#running) void this.#runAll();
-    });
+    return this.#together.add({ key, points, windowMs });
   }
 
-  async #runAll(): Promise<void> {
-    this.#running = true;
-    // What else came in with the same read of the sockets goes along.
-    await new Promise(setImmediate);
-    while (this.#waiting.length > 0) await this.#run(this.#waiting.splice(0, maxBatch));
-    this.#running = false;
-  }
-
-  async #run(batch: readonly Waiter[]): Promise<void> {
-    const groups = [...Map.groupBy(batch, ({ key }) => key).values()];
+  async #run(batch: readonly Taking[]): Promise<BudgetRow[]> {
+    const byKey = new Map<string, Taking>();
+    for (const { key, points, windowMs } of batch) {
+      byKey.set(key, { key, windowMs, points: points + (byKey.get(key)?.points ?? 0) });
+    }
     try {
-      const taken = groups.map((group) => ({
-        key: group[0]?.key ?? '',
-        points: group.reduce((sum, { points }) => sum + points, 0),
-        windowMs: group[0]?.windowMs ?? 0,
-      }));
-      const rows = await within(this.#options.timeoutMs, takePoints(this.#db, taken, Date.now()));
-      const byKey = new Map(rows.map((row) => [row.key, row]));
-      for (const group of groups) answer(group, byKey.get(group[0]?.key ?? ''));
+      const taking = takePoints(this.#db, [...byKey.values()], Date.now());
+      return oneByOne(batch, await within(this.#options.timeoutMs, taking));
     } catch (error) {
       this.#pausedUntil = performance.now() + this.#options.pauseMs;
       this.#options.onFailure(error);
-      for (const { reject } of batch) reject(error);
+      throw error;
     }
   }
 }
 
-/** Each of a group is told the count as it stood after its own turn, as if they had come one by one. */
-function answer(group: readonly Waiter[], row: BudgetRow | undefined): void {
-  if (!row) throw new Error('a budget is missing from the answer of the store');
-  let points = row.points - group.reduce((sum, waiter) => sum + waiter.points, 0);
-  for (const waiter of group) {
-    points += waiter.points;
-    waiter.resolve({ ...row, points });
-  }
+/** Each is told the count as it stood after its own turn, as if they had come one after the other. */
+function oneByOne(batch: readonly Taking[], rows: readonly BudgetRow[]): BudgetRow[] {
+  const left = new Map(rows.map((row) => [row.key, row]));
+  const backwards = batch.toReversed().map(({ key, points }) => {
+    const row = left.get(key);
+    if (!row) throw new Error('a budget is missing from the answer of the store');
+    left.set(key, { ...row, points: row.points - points });
+    return row;
+  });
+  return backwards.reverse();
 }
 
 async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {

@@ -74,11 +74,6 @@ function giftMetrics({ counter, histogram }: Makers) {
       'Gifts sent to the dead-letter queue, by class.',
       ['class'],
     ),
-    giftsRedriven: counter('gifts_redriven_total', 'Gifts sent back from the dead-letter queue.'),
-    giftsRequeued: counter(
-      'gifts_requeued_total',
-      'Gifts whose message had vanished, queued again by the sweep.',
-    ),
     giftProcessingSeconds: histogram(
       'gift_processing_seconds',
       'Time from the start of handling a message to its outcome.',
@@ -86,7 +81,6 @@ function giftMetrics({ counter, histogram }: Makers) {
       WORK_BUCKETS,
     ),
     mailsSent: counter('mails_sent_total', 'Attempts to send a mail, by outcome.', ['outcome']),
-    corrections: counter('corrections_total', 'What a safety net found wrong and put right.', ['safety_net']),
   };
 }
 
@@ -125,22 +119,28 @@ function queueMetrics({ counter, gauge, histogram }: Makers) {
   };
 }
 
-function reconcilerMetrics({ counter, gauge, histogram }: Makers) {
+/** The reconciler is gone before anybody scrapes it: these are read from what its runs leave in Postgres. */
+function reconcilerMetrics({ counter, gauge }: Makers) {
   return {
-    /** `verdict`: redrive, quarantine, discard, wait. */
-    reconcilerVerdicts: counter('reconciler_verdicts_total', 'Verdicts on dead letters.', [
-      'queue',
-      'verdict',
-    ]),
-    /** `result`: converged, again, needs_person. */
-    reconcilerRuns: counter('reconciler_runs_total', 'Runs of the reconciler, by result.', ['result']),
-    reconcilerRunSeconds: histogram('reconciler_run_seconds', 'Duration of a run.', ['result'], WORK_BUCKETS),
+    /** `result`: the counts of the run, such as scanned, redriven, quarantined, requeued_gifts. */
+    reconcilerLastRunMessages: gauge(
+      'reconciler_last_run_messages',
+      'What the last run of the reconciler did.',
+      ['queue', 'result'],
+    ),
     reconcilerLastRun: gauge(
       'reconciler_last_run_timestamp_seconds',
-      'When the last run ended, in Unix time.',
+      'When the last run of the reconciler ended, in Unix time.',
+      ['queue'],
     ),
-    circuitBreakerOpen: gauge('circuit_breaker_open', '1 while a circuit breaker holds work back.', [
-      'breaker',
+    reconcilerRunSeconds: gauge(
+      'reconciler_last_run_seconds',
+      'Duration of the last run of the reconciler.',
+      ['queue'],
+    ),
+    circuitOpen: gauge('circuit_breaker_open', '1 while the circuit breaker holds redrives back.', ['queue']),
+    messagesRedriven: counter('messages_redriven_total', 'Messages sent back from the dead-letter queue.', [
+      'queue',
     ]),
   };
 }

@@ -50,26 +50,17 @@ export function refusal(key: string): string | null {
 }
 
 /**
- * Claims the key for an answer that is known beforehand. A null means: go on, and both become true together.
+ * Runs `act` unless the key has an answer already; what `act` did and the key become true together, or neither.
  * @throws Problem `idempotency_key_mismatch`, `idempotency_key_in_progress`
  */
-export async function claimAnswer(
-  trx: Transaction<Database>,
-  claim: KeyClaim,
-  answer: Answer,
-): Promise<Answer | null> {
-  return earlierAnswer(await claimIdempotencyKey(trx, { ...claim, ...answer }));
-}
-
-/** The same for an answer that `act` finds out. Runs `act` unless the key has an answer already. */
 export async function withIdempotency(
   trx: Transaction<Database>,
   claim: KeyClaim,
   act: () => Promise<Answer>,
 ): Promise<{ answer: Answer; replayed: boolean }> {
   const placeholder = { status: 0, body: null, location: null };
-  const earlier = earlierAnswer(await claimIdempotencyKey(trx, { ...claim, ...placeholder }));
-  if (earlier) return { answer: earlier, replayed: true };
+  const claimed = await claimIdempotencyKey(trx, { ...claim, ...placeholder });
+  if (claimed.kind !== 'fresh') return { answer: earlierAnswer(claimed), replayed: true };
   const answer = await act();
   await completeIdempotencyKey(trx, { scopeId: claim.scopeId, key: claim.key, ...answer });
   return { answer, replayed: false };
@@ -103,10 +94,9 @@ function canonical(value: unknown): unknown {
   return entries.toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
-function earlierAnswer(claimed: IdempotencyAnswer): Answer | null {
+/** What a key was answered with. @throws Problem when it has no answer for this request */
+export function earlierAnswer(claimed: Exclude<IdempotencyAnswer, { kind: 'fresh' }>): Answer {
   switch (claimed.kind) {
-    case 'fresh':
-      return null;
     case 'replay':
       return { status: claimed.status, body: claimed.body, location: claimed.location };
     case 'mismatch':

@@ -1,4 +1,4 @@
-import { sql, type Transaction } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
 import type { Binding, Channel, GiftState } from '../states.ts';
 
@@ -28,20 +28,36 @@ export type GiftInsert = {
   transfer_id: string;
   audit: { id: string; actor_id: string | null; data: Record<string, unknown> };
   outbox: { queue: string; body: string; group_id: string | null; trace_header: string | null } | null;
+  /** the idempotency key to claim with it, and the answer to keep; the gift is inserted only if the key is fresh */
+  claim: {
+    scope_id: string;
+    key: string;
+    /** base64 */
+    fingerprint: string;
+    status: number;
+    /** holds the gift's id, so no two are equal */
+    body: unknown;
+    location: string | null;
+  } | null;
 };
 
-export type InsertedGift = { id: string; outbox_id: string | null };
+/** `running`: another transaction holds the key; `taken`: the key has an answer; `unfunded`: no funding account. */
+export type InsertedGift = {
+  id: string;
+  outcome: 'accepted' | 'running' | 'taken' | 'unfunded';
+  outbox_id: string | null;
+};
 
 /**
- * Inserts gifts, recipients, reservations, audit records and outbox rows in one statement, so that an accept costs
- * one round trip however many gifts it has. Gifts whose sender has no funding account in their currency are left out
- * of the answer and of the database.
+ * Inserts gifts, recipients, reservations, audit records, outbox rows and the keys that they claim in one statement,
+ * so that an accept costs one round trip however many gifts it has, and no lock is held while anything travels. What
+ * is not accepted leaves nothing behind. A twin that is still running is not waited for: its advisory lock tells.
  *
  * @param outboxLeaseSeconds how long the calling process has to publish the rows before others may
  */
 export async function insertAcceptedGifts(
-  trx: Transaction<Database>,
-  gifts: GiftInsert[],
+  db: Kysely<Database>,
+  gifts: readonly GiftInsert[],
   outboxLeaseSeconds: number,
 ): Promise<InsertedGift[]> {
   const { rows } = await sql<InsertedGift>`
@@ -49,14 +65,30 @@ export async function insertAcceptedGifts(
       select * from json_to_recordset(${JSON.stringify(gifts)}::json) as gift (
         id uuid, sender_id uuid, currency text, amount_minor bigint, channel text, state text, binding text,
         deliver_at timestamptz, expires_at timestamptz, external_id text, metadata jsonb, request_id text,
-        created_at timestamptz, recipient jsonb, transfer_id uuid, audit jsonb, outbox jsonb)
-    ), funded as materialized (
+        created_at timestamptz, recipient jsonb, transfer_id uuid, audit jsonb, outbox jsonb, claim jsonb)
+    ), turns as materialized (
+      select id, case when jsonb_typeof(claim) = 'object' then
+        pg_try_advisory_xact_lock(hashtextextended((claim ->> 'scope_id') || ':' || (claim ->> 'key'), 0))
+        else true end as got
+      from input
+    ), possible as materialized (
       select input.*, (recipient ->> 'id')::uuid as recipient_id, f.id as funding_account_id,
         available.id as available_id, reserved.id as reserved_id
       from input
+      join turns on turns.id = input.id and turns.got
       join funding_accounts f on f.sender_id = input.sender_id and f.currency = input.currency
       join ledger_accounts available on available.funding_account_id = f.id and available.kind = 'available'
       join ledger_accounts reserved on reserved.funding_account_id = f.id and reserved.kind = 'reserved'
+    ), fresh as (
+      insert into idempotency_keys (scope_id, key, fingerprint, status, body, location)
+      select (claim ->> 'scope_id')::uuid, claim ->> 'key', decode(claim ->> 'fingerprint', 'base64'),
+        (claim ->> 'status')::integer, claim -> 'body', claim ->> 'location'
+      from possible where jsonb_typeof(claim) = 'object'
+      on conflict do nothing
+      returning body
+    ), funded as materialized (
+      select * from possible
+      where jsonb_typeof(claim) is distinct from 'object' or claim -> 'body' in (select body from fresh)
     ), new_recipients as (
       insert into recipients (id, kind, blind_index, masked, sealed, wrapped_key, keyring_key_id)
       select recipient_id, channel, decode(recipient ->> 'blind_index', 'base64'), recipient ->> 'masked',
@@ -89,7 +121,13 @@ export async function insertAcceptedGifts(
       union all
       select transfer_id, reserved_id, currency, amount_minor from funded
     )
-    select funded.id, new_outbox.id as outbox_id
-    from funded left join new_outbox on new_outbox.body = funded.outbox ->> 'body'`.execute(trx);
+    select input.id, new_outbox.id as outbox_id,
+      case when funded.id is not null then 'accepted' when not turns.got then 'running'
+        when possible.id is not null then 'taken' else 'unfunded' end as outcome
+    from input
+    join turns on turns.id = input.id
+    left join possible on possible.id = input.id
+    left join funded on funded.id = input.id
+    left join new_outbox on new_outbox.body = funded.outbox ->> 'body'`.execute(db);
   return rows.map((row) => ({ ...row, outbox_id: row.outbox_id === null ? null : String(row.outbox_id) }));
 }

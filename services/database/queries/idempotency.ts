@@ -1,4 +1,4 @@
-import { sql, type Transaction } from 'kysely';
+import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
 
 export type IdempotencyClaim = {
@@ -69,11 +69,12 @@ export async function deleteExpiredIdempotencyKeys(
   return Number(numAffectedRows ?? 0);
 }
 
-async function earlierAnswer(
-  trx: Transaction<Database>,
-  claim: IdempotencyClaim,
+/** The answer that a used key has. */
+export async function earlierAnswer(
+  db: Kysely<Database>,
+  claim: Pick<IdempotencyClaim, 'scopeId' | 'key' | 'fingerprint'>,
 ): Promise<IdempotencyAnswer> {
-  const earlier = await trx
+  const earlier = await db
     .selectFrom('idempotency_keys')
     .select(['fingerprint', 'status', 'body', 'location'])
     .where('scope_id', '=', claim.scopeId)

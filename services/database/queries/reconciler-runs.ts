@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
 
 /** Opens a run. A run that is still open belongs to a process that died: the lease allows only one at a time. */
@@ -54,4 +54,26 @@ export async function lastRunCounts(
     .limit(1)
     .executeTakeFirst();
   return run?.counts ?? null;
+}
+
+export type LastRun = { queue: string; counts: Record<string, number>; started_at: Date; finished_at: Date };
+
+/** The last real run of each queue that came to its end. */
+export async function readLastRuns(db: Kysely<Database>): Promise<LastRun[]> {
+  const { rows } = await sql<LastRun>`
+    select distinct on (queue) queue, counts, started_at, finished_at from reconciler_runs
+    where not dry_run and finished_at is not null and outcome <> 'interrupted'
+    order by queue, started_at desc`.execute(db);
+  return rows;
+}
+
+/** How many messages were sent back from each dead-letter queue since the beginning. */
+export async function countRedriven(db: Kysely<Database>): Promise<{ queue: string; redriven: number }[]> {
+  return await db
+    .selectFrom('dead_letters')
+    .select(({ fn }) => ['queue', fn.countAll<number>().as('redriven')])
+    .where('verdict', '=', 'redrive')
+    .where('applied_at', 'is not', null)
+    .groupBy('queue')
+    .execute();
 }

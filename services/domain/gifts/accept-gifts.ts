@@ -1,6 +1,10 @@
 import type { Transaction } from 'kysely';
 import { violatedConstraint } from '../../database/errors.ts';
-import { type GiftInsert, insertAcceptedGifts } from '../../database/queries/accept-gifts.ts';
+import {
+  type GiftInsert,
+  type InsertedGift,
+  insertAcceptedGifts,
+} from '../../database/queries/accept-gifts.ts';
 import type { Database } from '../../database/schema.ts';
 import { DomainError } from '../errors.ts';
 import { type GiftId, newUuid, toUuid } from '../ids.ts';
@@ -30,18 +34,20 @@ export async function acceptGifts(
 ): Promise<OutboxRow[]> {
   const inserts = gifts.map((gift) => toInsert(deps.outbox, gift));
   const inserted = await insertAcceptedGifts(trx, inserts, deps.outbox.leaseSeconds).catch(explainRefusal);
-  const outboxIds = new Map(inserted.map((row) => [row.id, row.outbox_id]));
-  const unfunded = gifts.find(({ gift }) => !outboxIds.has(toUuid(gift.id)));
-  if (unfunded) throw fundingAccountMissing(unfunded.gift.value.currency);
-  return inserts.flatMap(({ id, outbox }) => {
-    const outboxId = outboxIds.get(id);
-    if (!outbox || !outboxId) return [];
-    const { queue, body, group_id: groupId, trace_header: traceHeader } = outbox;
-    return [{ id: outboxId, queue, body, groupId, traceHeader }];
-  });
+  const rows = new Map(inserted.map((row) => [row.id, row]));
+  const unfunded = inserts.find(({ id }) => rows.get(id)?.outcome === 'unfunded');
+  if (unfunded) throw fundingAccountMissing(unfunded.currency);
+  return inserts.flatMap((insert) => outboxRow(insert, rows.get(insert.id)) ?? []);
 }
 
-function toInsert(outbox: OutboxWriter, { gift, draft, sealed }: PreparedGift): GiftInsert {
+/** The row to publish; null for a gift that is scheduled. */
+export function outboxRow({ outbox }: GiftInsert, inserted: InsertedGift | undefined): OutboxRow | null {
+  if (!outbox || !inserted || inserted.outbox_id === null) return null;
+  const { queue, body, group_id: groupId, trace_header: traceHeader } = outbox;
+  return { id: inserted.outbox_id, queue, body, groupId, traceHeader };
+}
+
+export function toInsert(outbox: OutboxWriter, { gift, draft, sealed }: PreparedGift): GiftInsert {
   return {
     id: toUuid(gift.id),
     sender_id: toUuid(gift.senderId),
@@ -67,6 +73,7 @@ function toInsert(outbox: OutboxWriter, { gift, draft, sealed }: PreparedGift): 
     transfer_id: newUuid(),
     audit: { id: newUuid(), actor_id: toUuid(draft.apiKeyId), data: { state: gift.state } },
     outbox: gift.state === 'queued' ? deliverMessage(outbox, gift.id, gift.senderId, draft.requestId) : null,
+    claim: null,
   };
 }
 
@@ -74,7 +81,7 @@ function deliverMessage(outbox: OutboxWriter, id: GiftId, senderId: string, requ
   return outbox.row({ type: 'gift.deliver', version: 1, id }, { groupId: senderId, requestId });
 }
 
-function explainRefusal(error: unknown): never {
+export function explainRefusal(error: unknown): never {
   switch (violatedConstraint(error)) {
     case 'ledger_accounts_balance_not_negative':
       throw new DomainError(
@@ -99,7 +106,7 @@ function explainRefusal(error: unknown): never {
   }
 }
 
-function fundingAccountMissing(currency: string): DomainError {
+export function fundingAccountMissing(currency: string): DomainError {
   return new DomainError(
     'funding_account_missing',
     `you have no funding account in ${currency}; ask an administrator for a top-up in ${currency}`,

@@ -12,7 +12,7 @@ const PROMISED = [
   'largesse_gifts_failed_total',
   'largesse_gifts_retried_total',
   'largesse_gifts_dead_lettered_total',
-  'largesse_gifts_redriven_total',
+  'largesse_messages_redriven_total',
   'largesse_gift_processing_seconds',
   'largesse_message_age_seconds',
   'largesse_queue_depth_messages',
@@ -44,8 +44,8 @@ test('samples carry the service, and process metrics are there unless switched o
 
 test('two sets of metrics in one process do not collide', async () => {
   const [first, second] = [createMetrics(undefined, quiet), createMetrics(undefined, quiet)];
-  first.giftsRedriven.inc();
-  expect((await second.render()).body).toContain('largesse_gifts_redriven_total 0');
+  first.rateLimiterFailures.inc();
+  expect((await second.render()).body).toContain('largesse_rate_limiter_failures_total 0');
 });
 
 test('whatever methods and statuses clients provoke, the number of series stays bounded', async () => {

@@ -1,0 +1,74 @@
+import type { Kysely } from 'kysely';
+import { countRedriven, readLastRuns } from '../database/queries/reconciler-runs.ts';
+import type { Database } from '../database/schema.ts';
+import { checkLedger } from '../domain/ledger/invariants.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import type { QueueDepth } from '../queue/queue-depth.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { QueueReport } from './queue-report.ts';
+
+export type StateGaugesDeps = {
+  db: Kysely<Database>;
+  metrics: Metrics;
+  report: () => Promise<QueueReport>;
+  clock: Clock;
+};
+
+/** The ledger is read whole for it, so an hour is often enough. */
+const ledgerEveryMs = 3_600_000;
+
+/**
+ * Gauges of what is the same for all processes: queues, outbox, ledger, the reconciler's runs. Every API process shows
+ * them, so a query takes their maximum and not their sum.
+ *
+ * @returns what to run before each scrape
+ */
+export function setStateGauges(deps: StateGaugesDeps): () => Promise<void> {
+  let ledgerCheckedAtMs = Number.NEGATIVE_INFINITY;
+  return async () => {
+    const nowMs = deps.clock().getTime();
+    const ledgerIsDue = nowMs - ledgerCheckedAtMs >= ledgerEveryMs;
+    await Promise.all([setQueues(deps), setReconciler(deps), ledgerIsDue ? setLedger(deps) : undefined]);
+    if (ledgerIsDue) ledgerCheckedAtMs = nowMs;
+  };
+}
+
+async function setQueues({ metrics, report }: StateGaugesDeps): Promise<void> {
+  const { queues, outbox } = await report();
+  for (const { name, depth, deadLetters } of queues) {
+    setDepth(metrics, name, depth);
+    setDepth(metrics, deadLetters.name, deadLetters.depth);
+  }
+  metrics.outboxRows.set({ state: 'pending' }, outbox.pending);
+  metrics.outboxRows.set({ state: 'parked' }, outbox.parked);
+  metrics.outboxLagSeconds.set(outbox.lagSeconds);
+}
+
+/** A depth that is not known is shown as missing: an old number would look like a queue that stands still. */
+function setDepth({ queueDepth }: Metrics, queue: string, depth: QueueDepth | null): void {
+  const states = { visible: depth?.visible, in_flight: depth?.inFlight, delayed: depth?.delayed };
+  for (const [state, messages] of Object.entries(states)) {
+    if (messages === undefined) queueDepth.remove({ queue, state });
+    else queueDepth.set({ queue, state }, messages);
+  }
+}
+
+async function setReconciler({ db, metrics }: StateGaugesDeps): Promise<void> {
+  const [runs, redriven] = await Promise.all([readLastRuns(db), countRedriven(db)]);
+  for (const { queue, counts, started_at: startedAt, finished_at: finishedAt } of runs) {
+    const { circuit_state: circuit, circuit_since: _since, ...results } = counts;
+    for (const [result, messages] of Object.entries(results)) {
+      metrics.reconcilerLastRunMessages.set({ queue, result }, messages);
+    }
+    metrics.reconcilerLastRun.set({ queue }, finishedAt.getTime() / 1_000);
+    metrics.reconcilerRunSeconds.set({ queue }, (finishedAt.getTime() - startedAt.getTime()) / 1_000);
+    metrics.circuitOpen.set({ queue }, circuit === 1 ? 1 : 0);
+  }
+  metrics.messagesRedriven.reset();
+  for (const { queue, redriven: count } of redriven) metrics.messagesRedriven.inc({ queue }, count);
+}
+
+async function setLedger({ db, metrics }: StateGaugesDeps): Promise<void> {
+  for (const { name, ok } of await checkLedger(db))
+    metrics.ledgerInvariant.set({ invariant: name }, ok ? 1 : 0);
+}
