@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
-import { preparing } from './prepared-statements.ts';
+import { connectionsOf } from './connections.ts';
 import type { Database } from './schema.ts';
 
 export type DatabaseOptions = {
@@ -34,9 +34,10 @@ export function createDatabase(options: DatabaseOptions): DatabaseClient {
   // Without a listener a restarted server ends the process by an unhandled 'error' event. The pool listens only to clients
   // that lie idle in it; one that is in use, between two statements of a transaction, would have nobody.
   pool.on('connect', (client) => client.on('error', (error) => options.onConnectionLost?.(error)));
+  // The pool tells of the same losses once more; it only must not find nobody listening.
   pool.on('error', () => undefined);
-  const used = (options.prepareStatements ?? true) ? preparing(pool) : pool;
-  return { db: new Kysely<Database>({ dialect: new PostgresDialect({ pool: used as pg.Pool }) }), pool };
+  const connections = connectionsOf(pool, { prepareStatements: options.prepareStatements ?? true });
+  return { db: new Kysely<Database>({ dialect: new PostgresDialect({ pool: connections }) }), pool };
 }
 
 const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
