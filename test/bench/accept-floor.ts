@@ -1,8 +1,8 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
-import { claimIdempotencyKey } from '../../services/database/queries/idempotency.ts';
+import type { InsertedGift } from '../../services/database/queries/accept-gifts.ts';
 import type { Database } from '../../services/database/schema.ts';
-import { acceptGifts } from '../../services/domain/gifts/accept-gifts.ts';
+import { acceptClaimed, claimedAccept } from '../../services/domain/gifts/accept-claimed.ts';
 import { prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
 import { newId, newUuid, type SenderId, toUuid } from '../../services/domain/ids.ts';
 import { draftGift, keyring, outbox } from '../support/gifts.ts';
@@ -12,19 +12,16 @@ export type Statement = { text: string; values: unknown[] };
 /** The statements of one accept, written down by running it against a connection that only listens. */
 export async function statementsOfAccept(senderId: SenderId): Promise<Statement[]> {
   const prepared = prepareGift({ keyring }, draftGift({ senderId, apiKeyId: newId('key') }), new Date());
-  const { db, statements } = recorder([{ id: toUuid(prepared.gift.id), outbox_id: '1' }]);
-  const body = { id: prepared.gift.id, object: 'gift', state: 'queued', metadata: {} };
-  await db.transaction().execute(async (trx) => {
-    await claimIdempotencyKey(trx, {
-      scopeId: toUuid(senderId),
-      key: newUuid(),
-      fingerprint: Buffer.alloc(32, 1),
-      status: 202,
-      body,
-      location: `/v1/gifts/${prepared.gift.id}`,
-    });
-    await acceptGifts(trx, { outbox }, [prepared]);
-  });
+  const { db, statements } = recorder([
+    { id: toUuid(prepared.gift.id), outbox_id: '1', outcome: 'accepted' },
+  ]);
+  const answer = {
+    status: 202,
+    body: { id: prepared.gift.id, object: 'gift', state: 'queued', metadata: {} },
+    location: `/v1/gifts/${prepared.gift.id}`,
+  };
+  const key = { scopeId: toUuid(senderId), key: newUuid(), fingerprint: Buffer.alloc(32, 1) };
+  await acceptClaimed(db, { outbox }, [claimedAccept({ outbox }, prepared, { ...key, ...answer })]);
   return statements;
 }
 
@@ -54,17 +51,12 @@ export async function runFloor(
   return latenciesMs;
 }
 
-function recorder(insertedGifts: { id: string; outbox_id: string }[]) {
+function recorder(rows: InsertedGift[]) {
   const statements: Statement[] = [];
   const client = {
     query: async (text: string, values: unknown[] = []) => {
       statements.push({ text, values });
-      const claimed = [{ got: true, inserted: true }];
-      return {
-        command: 'SELECT',
-        rowCount: 1,
-        rows: /idempotency_keys/.test(text) ? claimed : insertedGifts,
-      };
+      return { command: 'SELECT', rowCount: rows.length, rows };
     },
     release: () => undefined,
   };

