@@ -22,12 +22,16 @@ export async function run({ gifts = 5_000, connections = 32 } = {}): Promise<voi
     // What is settled last is still on its way to a batched delete.
     await wait(1_000);
     const after = await counts(system);
-    const requests = after.requests - before.requests;
+    const operations = [...after.requests].map(
+      ([operation, requests]) => [operation, requests - (before.requests.get(operation) ?? 0)] as const,
+    );
+    const perGift = (requests: number) => Number((requests / gifts).toFixed(3));
     console.table({
       'gifts accepted and delivered': gifts,
       'accepted per second': Math.round((gifts / acceptedMs) * 1_000),
       'delivered per second, end to end': Math.round((gifts / deliveredMs) * 1_000),
-      'SQS requests per gift': Number((requests / gifts).toFixed(3)),
+      'SQS requests per gift': perGift(operations.reduce((sum, [, requests]) => sum + requests, 0)),
+      ...Object.fromEntries(operations.map(([operation, requests]) => [`  ${operation}`, perGift(requests)])),
       'api resident memory, MiB': after.apiMiB,
       'consumer resident memory, MiB': after.consumerMiB,
     });
@@ -99,23 +103,31 @@ async function delivered(system: WholeSystem, expected: number): Promise<void> {
   }
 }
 
-async function counts(
-  system: WholeSystem,
-): Promise<{ requests: number; apiMiB: number; consumerMiB: number }> {
+type Counts = { requests: Map<string, number>; apiMiB: number; consumerMiB: number };
+
+async function counts(system: WholeSystem): Promise<Counts> {
   const [api, consumer] = await Promise.all([system.metrics('api'), system.metrics('consumer')]);
-  const resident = (text: string) => Math.round(sumOf(text, 'process_resident_memory_bytes') / 2 ** 20);
-  return {
-    requests: sumOf(api, 'largesse_sqs_requests_total') + sumOf(consumer, 'largesse_sqs_requests_total'),
-    apiMiB: resident(api),
-    consumerMiB: resident(consumer),
+  const resident = (text: string) => {
+    const [bytes = 0] = samplesOf(text, 'process_resident_memory_bytes').map(({ value }) => value);
+    return Math.round(bytes / 2 ** 20);
   };
+  const requests = new Map<string, number>();
+  for (const { labels, value } of samplesOf(`${api}\n${consumer}`, 'largesse_sqs_requests_total')) {
+    const operation = /operation="(\w+)"/.exec(labels)?.[1] ?? 'unknown';
+    // Asked for by our own scrapes, not by gifts.
+    if (operation !== 'GetQueueAttributes') requests.set(operation, (requests.get(operation) ?? 0) + value);
+  }
+  return { requests, apiMiB: resident(api), consumerMiB: resident(consumer) };
 }
 
-function sumOf(text: string, metric: string): number {
+function samplesOf(text: string, metric: string): { labels: string; value: number }[] {
   const lines = text
     .split('\n')
     .filter((line) => line.startsWith(`${metric}{`) || line.startsWith(`${metric} `));
-  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  return lines.map((line) => {
+    const end = line.lastIndexOf(' ');
+    return { labels: line.slice(metric.length, end), value: Number(line.slice(end + 1)) };
+  });
 }
 
 if (import.meta.main) await run();
