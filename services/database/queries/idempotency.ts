@@ -69,17 +69,40 @@ export async function deleteExpiredIdempotencyKeys(
   return Number(numAffectedRows ?? 0);
 }
 
-/** The answer that a used key has. */
-export async function earlierAnswer(
-  db: Kysely<Database>,
-  claim: Pick<IdempotencyClaim, 'scopeId' | 'key' | 'fingerprint'>,
+type AskedKey = Pick<IdempotencyClaim, 'scopeId' | 'key' | 'fingerprint'>;
+
+/** The answer that a key has, without taking it; `fresh` where it has none. */
+export async function findIdempotencyAnswer(
+  trx: Transaction<Database>,
+  asked: AskedKey,
 ): Promise<IdempotencyAnswer> {
+  // A statement of its own: what a twin commits before the lock is free must be visible to the next one.
+  const { rows } = await sql<{ got: boolean }>`
+    select pg_try_advisory_xact_lock(hashtextextended(${`${asked.scopeId}:${asked.key}`}, 0)) as got`.execute(
+    trx,
+  );
+  if (!rows[0]?.got) return { kind: 'in_progress' };
+  return (await storedAnswer(trx, asked)) ?? { kind: 'fresh' };
+}
+
+/** The answer that a used key has. */
+export async function earlierAnswer(db: Kysely<Database>, asked: AskedKey): Promise<IdempotencyAnswer> {
+  const answer = await storedAnswer(db, asked);
+  if (answer) return answer;
+  throw new Error('the answer of a used idempotency key is gone');
+}
+
+async function storedAnswer(
+  db: Kysely<Database>,
+  { scopeId, key, fingerprint }: AskedKey,
+): Promise<IdempotencyAnswer | undefined> {
   const earlier = await db
     .selectFrom('idempotency_keys')
     .select(['fingerprint', 'status', 'body', 'location'])
-    .where('scope_id', '=', claim.scopeId)
-    .where('key', '=', claim.key)
-    .executeTakeFirstOrThrow();
-  if (!earlier.fingerprint.equals(claim.fingerprint)) return { kind: 'mismatch' };
+    .where('scope_id', '=', scopeId)
+    .where('key', '=', key)
+    .executeTakeFirst();
+  if (!earlier) return undefined;
+  if (!earlier.fingerprint.equals(fingerprint)) return { kind: 'mismatch' };
   return { kind: 'replay', status: earlier.status, body: earlier.body, location: earlier.location };
 }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import request from 'supertest';
 import { toUuid } from '../../../services/domain/ids.ts';
 import {
@@ -12,9 +12,13 @@ import {
 
 let api: TestApi;
 let sender: TestSender;
+let aheadMs = 0;
 beforeAll(async () => {
-  api = await startTestApi();
+  api = await startTestApi({ deps: { clock: () => new Date(Date.now() + aheadMs) } });
   sender = await api.sender();
+});
+afterEach(() => {
+  aheadMs = 0;
 });
 afterAll(() => api.close());
 
@@ -63,6 +67,28 @@ describe('Idempotency-Key', () => {
     expect(second.headers['idempotency-replayed']).toBe('true');
     expect(await giftsOf(fresh)).toBe(1);
     expect(api.published.length).toBe(published);
+  });
+
+  test.each([
+    ['deliver_at', { deliver_at: 3_600_000 }],
+    ['expires_at', { expires_at: 3_600_000 }],
+  ])('a replay gets the first answer even when %s has passed meanwhile', async (_field, after) => {
+    const fresh = await api.sender();
+    const times = Object.fromEntries(
+      Object.entries(after).map(([field, ms]) => [field, new Date(Date.now() + ms).toISOString()]),
+    );
+    const key = freshKey();
+    const first = await postGift(api, fresh, { ...giftRequest, ...times }, key);
+    expect(first.status).toBe(202);
+    aheadMs = 7_200_000;
+    const again = await postGift(api, fresh, { ...giftRequest, ...times }, key);
+    expect([again.status, again.headers['idempotency-replayed']]).toEqual([202, 'true']);
+    expect(again.body).toEqual(first.body);
+    const other = await postGift(api, fresh, { ...giftRequest, ...times, message: 'other' }, key);
+    expect([other.status, other.body.code]).toEqual([422, 'idempotency_key_mismatch']);
+    const unused = await postGift(api, fresh, { ...giftRequest, ...times });
+    expect([unused.status, unused.body.code]).toEqual([422, 'validation_failed']);
+    expect(await giftsOf(fresh)).toBe(1);
   });
 
   test('422 idempotency_key_mismatch for another body, another path', async () => {

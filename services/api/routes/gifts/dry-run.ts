@@ -8,7 +8,7 @@ import { principalOf } from '../../middleware/authenticate.ts';
 import { requestIdOf } from '../../middleware/request-context.ts';
 import { query } from '../../middleware/validate.ts';
 import { giftBody } from './accept-gift.ts';
-import { toGiftDraft } from './gift-draft.ts';
+import { timeProblem, toGiftDraft } from './gift-draft.ts';
 import { giftResource, giftSchema } from './gift-resource.ts';
 
 export const acceptQuery = query(
@@ -40,7 +40,9 @@ export function dryRun(deps: ApiDeps): RequestHandler {
     if (!acceptQuery.of(response).dry_run) return next();
     const now = deps.clock();
     const principal = principalOf(response);
-    const draft = toGiftDraft(giftBody.of(response), { principal, requestId: requestIdOf(response), now });
+    const refused = timeProblem(giftBody.of(response), now);
+    if (refused) throw refused;
+    const draft = toGiftDraft(giftBody.of(response), { principal, requestId: requestIdOf(response) });
     const prepared = prepareGift(deps, draft, now);
     const after = await tryAccept(deps, prepared);
     const {

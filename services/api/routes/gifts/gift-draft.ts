@@ -2,21 +2,15 @@ import type { GiftDraft } from '../../../domain/gifts/prepare-gift.ts';
 import type { Recipient } from '../../../domain/recipients/recipient.ts';
 import type { Principal } from '../../../domain/senders/api-key.ts';
 import { invalid } from '../../middleware/validate.ts';
-import type { FieldError } from '../../problem.ts';
+import type { FieldError, Problem } from '../../problem.ts';
 import type { GiftRequest } from './gift-request.ts';
 
-/** The request in the domain's words. @throws Problem `validation_failed` for times that can't be */
+/** The request in the domain's words. */
 export function toGiftDraft(
   request: GiftRequest,
-  { principal, requestId, now }: { principal: Principal; requestId: string; now: Date },
+  { principal, requestId }: { principal: Principal; requestId: string },
 ): GiftDraft {
-  const times = {
-    now,
-    deliverAt: request.deliver_at === undefined ? null : new Date(request.deliver_at),
-    expiresAt: request.expires_at === undefined ? null : new Date(request.expires_at),
-  };
-  const errors = timeRules.map((rule) => rule(times)).filter((error) => error !== null);
-  if (errors.length > 0) throw invalid(errors);
+  const times = timesOf(request);
   return {
     senderId: principal.senderId,
     apiKeyId: principal.apiKeyId,
@@ -28,6 +22,20 @@ export function toGiftDraft(
     externalId: request.external_id ?? null,
     metadata: request.metadata,
     requestId,
+  };
+}
+
+/** What is wrong now with the times of a request, or null: the one check that the same request may fail later. */
+export function timeProblem(request: GiftRequest, now: Date): Problem | null {
+  const times = { ...timesOf(request), now };
+  const errors = timeRules.map((rule) => rule(times)).filter((error) => error !== null);
+  return errors.length > 0 ? invalid(errors) : null;
+}
+
+function timesOf(request: GiftRequest): Omit<Times, 'now'> {
+  return {
+    deliverAt: request.deliver_at === undefined ? null : new Date(request.deliver_at),
+    expiresAt: request.expires_at === undefined ? null : new Date(request.expires_at),
   };
 }
 
