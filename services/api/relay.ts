@@ -50,7 +50,7 @@ export class Relay {
       leaseSeconds: 30,
       claimSize: 500,
       lanes: 3,
-      gatherMs: 20,
+      gatherMs: 30,
       ...options,
     };
     this.#fresh = new Batcher({
