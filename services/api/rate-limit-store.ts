@@ -33,12 +33,13 @@ export class RateLimitStore {
 
   /** Takes points from the budget of a key; answers how many are taken by now, this time's included. */
   take(key: string, points: number, windowMs: number): Promise<BudgetRow> {
-    if (performance.now() < this.#pausedUntil)
-      return Promise.reject(new Error('the store failed a moment ago'));
+    if (this.#isPaused()) return Promise.reject(paused());
     return this.#together.add({ key, points, windowMs });
   }
 
   async #run(batch: readonly Taking[]): Promise<BudgetRow[]> {
+    // They queued behind a statement that failed; another one would cost them another time-out.
+    if (this.#isPaused()) throw paused();
     const byKey = new Map<string, Taking>();
     for (const { key, points, windowMs } of batch) {
       byKey.set(key, { key, windowMs, points: points + (byKey.get(key)?.points ?? 0) });
@@ -52,6 +53,14 @@ export class RateLimitStore {
       throw error;
     }
   }
+
+  #isPaused(): boolean {
+    return performance.now() < this.#pausedUntil;
+  }
+}
+
+function paused(): Error {
+  return new Error('the store failed a moment ago');
 }
 
 /** Each is told the count as it stood after its own turn, as if they had come one after the other. */
