@@ -4,5 +4,5 @@ import type { ColumnType } from 'kysely';
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 /** Set by the database, never changed. */
 export type CreatedAt = ColumnType<Date, Date | undefined, never>;
-/** A jsonb column: read parsed, written as text. */
+/** A json or jsonb column: read parsed, written as text. */
 export type Json<T> = ColumnType<T, string, string>;

@@ -17,13 +17,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     )`.execute(db);
   await sql`create index outbox_available on outbox (available_at) where parked_reason is null`.execute(db);
 
+  // The answer is json and not jsonb, which would forget the order of its keys: a replay has the same bytes.
   await sql`
     create table idempotency_keys (
       scope_id uuid not null,
       key text not null constraint idempotency_keys_key_length check (char_length(key) between 1 and 255),
       fingerprint bytea not null,
       status integer not null,
-      body jsonb not null,
+      body json not null,
       location text,
       created_at timestamptz not null default now(),
       primary key (scope_id, key)

@@ -65,9 +65,9 @@ export async function insertAcceptedGifts(
       select * from json_to_recordset(${JSON.stringify(gifts)}::json) as gift (
         id uuid, sender_id uuid, currency text, amount_minor bigint, channel text, state text, binding text,
         deliver_at timestamptz, expires_at timestamptz, external_id text, metadata jsonb, request_id text,
-        created_at timestamptz, recipient jsonb, transfer_id uuid, audit jsonb, outbox jsonb, claim jsonb)
+        created_at timestamptz, recipient jsonb, transfer_id uuid, audit jsonb, outbox jsonb, claim json)
     ), turns as materialized (
-      select id, case when jsonb_typeof(claim) = 'object' then
+      select id, case when json_typeof(claim) = 'object' then
         pg_try_advisory_xact_lock(hashtextextended((claim ->> 'scope_id') || ':' || (claim ->> 'key'), 0))
         else true end as got
       from input
@@ -83,12 +83,12 @@ export async function insertAcceptedGifts(
       insert into idempotency_keys (scope_id, key, fingerprint, status, body, location)
       select (claim ->> 'scope_id')::uuid, claim ->> 'key', decode(claim ->> 'fingerprint', 'base64'),
         (claim ->> 'status')::integer, claim -> 'body', claim ->> 'location'
-      from possible where jsonb_typeof(claim) = 'object'
+      from possible where json_typeof(claim) = 'object'
       on conflict do nothing
-      returning body
+      returning body::text
     ), funded as materialized (
       select * from possible
-      where jsonb_typeof(claim) is distinct from 'object' or claim -> 'body' in (select body from fresh)
+      where json_typeof(claim) is distinct from 'object' or (claim -> 'body')::text in (select body from fresh)
     ), new_recipients as (
       insert into recipients (id, kind, blind_index, masked, sealed, wrapped_key, keyring_key_id)
       select recipient_id, channel, decode(recipient ->> 'blind_index', 'base64'), recipient ->> 'masked',

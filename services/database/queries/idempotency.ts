@@ -32,7 +32,7 @@ export async function claimIdempotencyKey(
     ), fresh as (
       insert into idempotency_keys (scope_id, key, fingerprint, status, body, location)
       select ${claim.scopeId}::uuid, ${claim.key}, ${claim.fingerprint}::bytea, ${claim.status}::integer,
-        ${JSON.stringify(claim.body)}::jsonb, ${claim.location}
+        ${JSON.stringify(claim.body)}::json, ${claim.location}
       from turn where got
       on conflict do nothing
       returning 1

@@ -61,7 +61,8 @@ describe('Idempotency-Key', () => {
     const reordered = Object.fromEntries(Object.entries(giftRequest).reverse());
     const second = await postGift(api, fresh, reordered, key);
     expect(second.status).toBe(first.status);
-    expect(second.body).toEqual(first.body);
+    // As text: the order of keys, and with it signatures and hashes of the body, stays too.
+    expect(second.text).toBe(first.text);
     expect(second.headers['location']).toBe(first.headers['location']);
     expect(first.headers['idempotency-replayed']).toBeUndefined();
     expect(second.headers['idempotency-replayed']).toBe('true');
