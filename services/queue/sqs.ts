@@ -21,12 +21,15 @@ export interface QueueClientOptions {
   /** Base URL of an emulator or VPC endpoint; left out, the SDK resolves it (and reads AWS_ENDPOINT_URL_SQS). */
   readonly endpoint?: string;
   readonly credentials?: NonNullable<SQSClientConfig['credentials']>;
+  /** Connections that each client opens at most; what exceeds them waits for its turn. Default 64. */
+  readonly maxSockets?: number;
   /** Called once per HTTP request, SDK retries included; `operation` without "Command", e.g. `DeleteMessageBatch`. */
   readonly onRequest?: (operation: string, outcome: RequestOutcome) => void;
 }
 
 const connectionTimeoutMs = 3_000;
 const settleTimeoutMs = 10_000;
+const defaultMaxSockets = 64;
 
 /**
  * Two clients with sockets of their own: twenty-second polls must never stand between a finished message and its delete.
@@ -46,6 +49,7 @@ export function createQueueClients(options: QueueClientOptions): QueueClients {
 }
 
 function createClient(options: QueueClientOptions, maxAttempts: number, requestTimeoutMs: number): SQSClient {
+  const agent = { keepAlive: true, maxSockets: options.maxSockets ?? defaultMaxSockets };
   const client = new SQSClient({
     region: options.region,
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
@@ -59,8 +63,8 @@ function createClient(options: QueueClientOptions, maxAttempts: number, requestT
     requestHandler: new NodeHttpHandler({
       connectionTimeout: connectionTimeoutMs,
       ...(requestTimeoutMs === 0 ? {} : { requestTimeout: requestTimeoutMs, throwOnRequestTimeout: true }),
-      httpAgent: { keepAlive: true, maxSockets: 64 },
-      httpsAgent: { keepAlive: true, maxSockets: 64 },
+      httpAgent: agent,
+      httpsAgent: agent,
     }),
   });
   if (options.onRequest !== undefined) countRequests(client, options.onRequest);

@@ -29,6 +29,9 @@ export interface ConsumingOptions extends Partial<Omit<QueueConsumerOptions, 'cl
   pair?: QueuePairOptions;
   /** Consume this queue, as another replica would, instead of a new one. */
   sharing?: QueuePair;
+  maxSockets?: number;
+  /** Wires the consumer otherwise than the product does. */
+  rewire?: (clients: QueueClients) => QueueClients;
 }
 
 export interface ConsumerStage {
@@ -43,9 +46,12 @@ export async function startConsumerStage(): Promise<ConsumerStage> {
   const emulator = await startEmulator();
   const cleanUps: (() => Promise<unknown>)[] = [];
 
-  async function consume({ pair, sharing, ...options }: ConsumingOptions): Promise<Consuming> {
+  async function consume(given: ConsumingOptions): Promise<Consuming> {
+    const { pair, sharing, maxSockets, rewire = (same) => same, ...options } = given;
     const queue = sharing ?? (await emulator.createQueuePair({ maxReceiveCount: 100, ...pair }));
-    const { proxy, clients, close } = await behindProxy(emulator);
+    const behind = await behindProxy(emulator, maxSockets === undefined ? {} : { maxSockets });
+    const { proxy, close } = behind;
+    const clients = rewire(behind.clients);
     const { observer, events } = recordingObserver();
     const consumer = new QueueConsumer({
       clients,

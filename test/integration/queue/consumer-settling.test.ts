@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { decodeEnvelope } from '../../../services/queue/envelope.ts';
 import type { Outcome } from '../../../services/queue/message.ts';
-import { bodiesOf, type ConsumerStage, numbered, startConsumerStage } from '../../support/consuming.ts';
+import type { QueueClients } from '../../../services/queue/sqs.ts';
+import { bodiesOf, type ConsumerStage, gate, numbered, startConsumerStage } from '../../support/consuming.ts';
 import { eventually } from '../../support/eventually.ts';
-import { failEntries, hang } from '../../support/faults.ts';
+import { type Fault, failEntries, hang } from '../../support/faults.ts';
 
 let stage: ConsumerStage;
 beforeAll(async () => {
@@ -165,24 +166,42 @@ describe('messages that no handler can read', () => {
 });
 
 describe('sockets', () => {
-  test('P14: deletes go through while every receiver sits in a long poll', async () => {
-    const opened = Promise.withResolvers<void>();
+  /** With one socket per client. @returns the polls that were open when each settling request arrived */
+  async function pollsOpenWhenSettling(rewire?: (clients: QueueClients) => QueueClients): Promise<number[]> {
+    const { opened, open } = gate();
     const c = await stage.consume({
-      waitTimeSeconds: 20,
-      graceMs: 26_000,
-      handler: async () => {
-        await opened.promise;
-        return { kind: 'done' };
+      maxSockets: 1,
+      ...(rewire === undefined ? {} : { rewire }),
+      maxReceivers: 1,
+      waitTimeSeconds: 3,
+      graceMs: 8_000,
+      handler: async ({ body }) => {
+        await opened;
+        return body === 'm0' ? { kind: 'retry', delaySeconds: 600, reason: 'later' } : { kind: 'done' };
       },
     });
+    const openPolls: number[] = [];
+    for (const operation of ['DeleteMessageBatch', 'ChangeMessageVisibilityBatch']) {
+      const fault: Fault = () => {
+        openPolls.push(c.proxy.open('ReceiveMessage').length);
+        return 'pass-on';
+      };
+      c.proxy.inject({ operation, fault });
+    }
     await c.send(numbered(10));
     c.consumer.start();
     await eventually(() => expect(c.consumer.stats().inFlight).toBe(10));
-    await eventually(() => expect(c.proxy.open('ReceiveMessage').length).toBeGreaterThan(0));
-    const polling = c.proxy.open('ReceiveMessage').length;
-    opened.resolve();
-    await eventually(() => expect(c.events.settled).toHaveLength(10), { timeoutMs: 2_000 });
-    expect(c.proxy.open('ReceiveMessage').length).toBeGreaterThanOrEqual(Math.min(1, polling));
-    await c.send(['end the poll']);
+    await eventually(() => expect(c.proxy.open('ReceiveMessage')).toHaveLength(1));
+    open();
+    await eventually(() => expect(c.events.settled).toHaveLength(10));
+    expect(openPolls).toHaveLength(2);
+    return openPolls;
+  }
+
+  test('P14: deletes and visibility changes go through while every socket for receives sits in a long poll', async () => {
+    expect(await pollsOpenWhenSettling()).toEqual([1, 1]);
+    // Were there one client for all, they would have to wait until the poll has ended.
+    const shared = await pollsOpenWhenSettling((clients) => ({ ...clients, settling: clients.receiving }));
+    expect(shared).toEqual([0, 0]);
   });
 });
