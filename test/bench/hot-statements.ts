@@ -1,13 +1,17 @@
 import type { Transaction } from 'kysely';
+import { claimOutboxRows } from '../../services/database/queries/outbox.ts';
+import { findLetterSubjects } from '../../services/database/queries/reconciler-gifts.ts';
 import type { Database } from '../../services/database/schema.ts';
 import { claimGifts } from '../../services/domain/deliveries/claim-gifts.ts';
 import { settleDeliveries } from '../../services/domain/deliveries/settle-deliveries.ts';
 import { acceptGifts } from '../../services/domain/gifts/accept-gifts.ts';
 import { cancelGifts, expireGifts } from '../../services/domain/gifts/end-gifts.ts';
+import { listGifts } from '../../services/domain/gifts/list-gifts.ts';
 import { prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
 import { queueScheduledGifts, requeueStranded } from '../../services/domain/gifts/queue-gifts.ts';
 import { remindGifts } from '../../services/domain/gifts/remind-gifts.ts';
-import { fromUuid, type GiftId } from '../../services/domain/ids.ts';
+import { readTimeline } from '../../services/domain/gifts/timeline.ts';
+import { fromUuid, type GiftId, toUuid } from '../../services/domain/ids.ts';
 import { draftGift, type FundedSender, keyring, outbox } from '../support/gifts.ts';
 
 type Statement = (trx: Transaction<Database>) => Promise<unknown>;
@@ -52,7 +56,38 @@ export function hotStatements(sender: FundedSender): [string, Statement][] {
       (trx) =>
         requeueStranded(trx, { outbox }, { stuckSeconds: 900, deadLetterRetentionSeconds: 1_209_600 }, 100),
     ],
+    ['list a page of gifts', (trx) => listGifts(trx, all(sender), { limit: 50, after: null, before: null })],
+    [
+      'list a page from far down',
+      async (trx) =>
+        listGifts(trx, all(sender), { limit: 50, after: toUuid(await oldGift(trx, sender)), before: null }),
+    ],
+    [
+      'find a gift by external_id',
+      (trx) =>
+        listGifts(trx, { ...all(sender), externalId: 'order-77' }, { limit: 50, after: null, before: null }),
+    ],
+    ["read a gift's timeline", async (trx) => readTimeline(trx, sender.senderId, await oldGift(trx, sender))],
+    ['claim outbox rows', (trx) => claimOutboxRows(trx, 100, 30)],
+    [
+      'look up 10 dead letters',
+      async (trx) => findLetterSubjects(trx, (await queued(trx, 10)).map(toUuid), []),
+    ],
   ];
+}
+
+function all({ senderId }: FundedSender) {
+  return { senderId, externalId: null };
+}
+
+async function oldGift(trx: Transaction<Database>, sender: FundedSender): Promise<GiftId> {
+  const row = await trx
+    .selectFrom('gifts')
+    .select('id')
+    .where('sender_id', '=', toUuid(sender.senderId))
+    .where('external_id', '=', 'order-4321')
+    .executeTakeFirstOrThrow();
+  return fromUuid('gft', row.id);
 }
 
 function prepare(sender: FundedSender) {
