@@ -3,6 +3,7 @@ import { parseEnv } from '../runtime/env.ts';
 import {
   databaseEnv,
   deadLetterPolicyEnv,
+  deliveryEnv,
   loggingEnv,
   shutdownEnv,
   sqsEnv,
@@ -20,6 +21,9 @@ const reconcilerEnv = z.object({
   ...databaseEnv,
   ...sqsEnv,
   ...deadLetterPolicyEnv,
+  // The consumer's own settings: the sweep must know how long a gift may stand still that has its message.
+  LEASE_SECONDS: deliveryEnv.LEASE_SECONDS,
+  RETRY_CAP_MS: deliveryEnv.RETRY_CAP_MS,
   ...loggingEnv,
   ...shutdownEnv,
   ...tracingEnv,

@@ -39,7 +39,8 @@ async function runOnce(lifecycle: Lifecycle, args: Arguments, config: Reconciler
   const log = openLog(lifecycle, config);
   const deps = await openConnections(lifecycle, config, log);
   const run = reconcileAll(deps, args, config, lifecycle.signal);
-  // A signal ends the run at its next batch; what it uses must stay open until then.
+  // A signal ends the run at its next batch; what it uses must stay open until then. Whether it failed is told by the
+  // promise returned here: the shutdown only waits for its end.
   lifecycle.onShutdown('run', () => run.catch(() => undefined));
   return run;
 }
@@ -120,5 +121,6 @@ async function openConnections(
     clock: systemClock,
     compose: composeMessage,
   });
-  return { db, clients, outbox, log, clock: systemClock };
+  const silence = { retryCapMs: config.RETRY_CAP_MS, leaseSeconds: config.LEASE_SECONDS };
+  return { db, clients, outbox, log, clock: systemClock, silence };
 }

@@ -11,6 +11,7 @@ import type { CircuitWatch } from './circuit-watch.ts';
 import type { Lease } from './lease.ts';
 import type { Policy } from './policy.ts';
 import type { Judgement } from './seen-letter.ts';
+import type { DeliverySilence } from './sweep-decision.ts';
 
 /** What the reconciler works with; `main.ts` makes the real ones. */
 export type ReconcilerDeps = {
@@ -19,6 +20,7 @@ export type ReconcilerDeps = {
   outbox: OutboxWriter;
   log: Logger;
   clock: Clock;
+  silence: DeliverySilence;
 };
 
 /** One run on one queue, which it has for itself. */

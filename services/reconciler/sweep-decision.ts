@@ -1,7 +1,9 @@
 /** What the queues look like when a run sweeps. Counts of SQS are approximate and late. */
 export type SweepFacts = {
-  /** visible, in flight and delayed messages of the source queue */
-  messages: number;
+  /** visible and delayed messages of the source queue; those in flight are with a worker or in a pause, see below */
+  waiting: number;
+  /** what {@link shortStuckSeconds} makes of the consumer's settings */
+  shortStuckSeconds: number;
   /** how long the source queue keeps a message; null where it does not say */
   retentionSeconds: number | null;
   deadLetterRetentionSeconds: number | null;
@@ -18,11 +20,22 @@ export type SweepDecision = {
   why: string;
 };
 
-/** A queue with at most this many messages is drained: counts of an empty queue may show a few for a minute. */
+/** A queue with at most this many messages waiting is drained: counts of an empty queue may show a few for a minute. */
 export const drainedMessages = 10;
 
-/** Longer than the longest backoff (15 min) and any handler: a message that exists has been handled meanwhile. */
-export const shortStuckSeconds = 20 * 60;
+/** How long a consumer may be silent about a gift: the longest pause between attempts, and the lease of an attempt. */
+export type DeliverySilence = { retryCapMs: number; leaseSeconds: number };
+
+/** Clocks and counts of SQS are late by a minute or two; a pause is ended by a receive, which has to come first. */
+const marginSeconds = 240;
+
+/**
+ * Longer than the longest pause and the attempt after it: a message in flight has been handled meanwhile, so a gift
+ * that stood still for longer has none, however many are in flight. Pure.
+ */
+export function shortStuckSeconds({ retryCapMs, leaseSeconds }: DeliverySilence): number {
+  return Math.max(20 * 60, Math.ceil(retryCapMs / 1_000) + leaseSeconds + marginSeconds);
+}
 
 const hour = 3_600;
 const day = 24 * hour;
@@ -35,18 +48,18 @@ export function decideSweep(facts: SweepFacts): SweepDecision {
   const deadLetterRetentionSeconds = facts.deadLetterRetentionSeconds ?? 14 * day;
   const backlog = backlogOf(facts);
   if (backlog === null) {
-    return { stuckSeconds: shortStuckSeconds, deadLetterRetentionSeconds, why: 'the queue is drained' };
+    return { stuckSeconds: facts.shortStuckSeconds, deadLetterRetentionSeconds, why: 'the queue is drained' };
   }
   const stuckSeconds = (facts.retentionSeconds ?? 14 * day) + hour;
   return {
-    stuckSeconds: Math.max(stuckSeconds, shortStuckSeconds),
+    stuckSeconds: Math.max(stuckSeconds, facts.shortStuckSeconds),
     deadLetterRetentionSeconds,
     why: backlog,
   };
 }
 
-function backlogOf({ messages, lateOutboxRows, scanComplete }: SweepFacts): string | null {
-  if (messages > drainedMessages) return `${messages} messages wait in the queue`;
+function backlogOf({ waiting, lateOutboxRows, scanComplete }: SweepFacts): string | null {
+  if (waiting > drainedMessages) return `${waiting} messages wait in the queue`;
   if (lateOutboxRows > 0) return `${lateOutboxRows} messages wait for a relay`;
   return scanComplete ? null : 'the dead-letter queue was not seen to its end';
 }

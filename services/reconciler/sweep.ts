@@ -1,20 +1,18 @@
-import type { Transaction } from 'kysely';
 import {
   countLateOutboxRows,
   countStuckGifts,
   type StuckCounts,
-  touchSubjects,
 } from '../database/queries/reconciler-sweep.ts';
-import type { Database } from '../database/schema.ts';
+import { countStranded } from '../database/queries/stranded.ts';
 import { requeueStranded } from '../domain/gifts/queue-gifts.ts';
 import { readQueueDepth } from '../queue/queue-depth.ts';
 import { subjectIdsOf } from './letter-subjects.ts';
 import { pageSize } from './pages.ts';
 import type { LetterResult, Run } from './run.ts';
-import { decideSweep, type SweepDecision, type SweepFacts } from './sweep-decision.ts';
+import { decideSweep, type SweepDecision, type SweepFacts, shortStuckSeconds } from './sweep-decision.ts';
 
 /** How the queue and the gifts stood before the run changed anything: what it redrives is no backlog. */
-export type Surroundings = Pick<SweepFacts, 'messages' | 'lateOutboxRows'> & { stuck: StuckCounts };
+export type Surroundings = Pick<SweepFacts, 'waiting' | 'lateOutboxRows'> & { stuck: StuckCounts };
 
 /** What the sweep did. */
 export type SweepResult = Requeued & { decision: SweepDecision };
@@ -28,7 +26,7 @@ export async function gatherSurroundings(run: Pick<Run, 'db' | 'clients' | 'queu
     countLateOutboxRows(run.db, lateOutboxSeconds),
     countStuckGifts(run.db, stuckLimits),
   ]);
-  return { messages: source.visible + source.inFlight + source.delayed, lateOutboxRows, stuck };
+  return { waiting: source.visible + source.delayed, lateOutboxRows, stuck };
 }
 
 /** Queues gifts again whose message vanished, at most as many as the run may look at. */
@@ -39,6 +37,7 @@ export async function sweep(
 ): Promise<SweepResult> {
   const decision = decideSweep({
     ...surroundings,
+    shortStuckSeconds: shortStuckSeconds(run.silence),
     retentionSeconds: run.queue.sourceRetentionSeconds,
     deadLetterRetentionSeconds: run.queue.retentionSeconds,
     scanComplete: scan.complete,
@@ -65,29 +64,17 @@ async function requeuePages(run: Run, decision: SweepDecision): Promise<Requeued
   return sum;
 }
 
-/** The same statements, rolled back: a dry run counts what the real one finds, and changes nothing. */
-async function countRequeues(
+/**
+ * What a real run would find after it has dealt with the messages that it saw: their gifts have one. Looks only; a dry
+ * run locks nothing.
+ */
+function countRequeues(
   run: Run,
   decision: SweepDecision,
   results: readonly LetterResult[],
 ): Promise<Requeued> {
-  const rollback = new Rollback();
-  let counted: Requeued = { gifts: 0, deliveries: 0 };
-  const rehearse = async (trx: Transaction<Database>) => {
-    await touchSubjects(trx, subjectIdsOf(results));
-    counted = await requeueStranded(trx, run, decision, run.policy.limits.maxMessages);
-    throw rollback;
-  };
-  await run.db
-    .transaction()
-    .execute(rehearse)
-    .catch((error: unknown) => {
-      if (error !== rollback) throw error;
-    });
-  return counted;
-}
-
-/** Ends a transaction whose changes nobody wants. */
-class Rollback extends Error {
-  override readonly name = 'Rollback';
+  return countStranded(run.db, decision, {
+    except: subjectIdsOf(results),
+    limit: run.policy.limits.maxMessages,
+  });
 }

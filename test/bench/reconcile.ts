@@ -77,7 +77,8 @@ async function measure(
     const log = createLogger({ service: 'bench', format: 'json', stream: nowhere() });
     const outbox = createOutboxWriter({ queue: queue.name, leaseSeconds: 0, clock, compose: composeMessage });
     const startedAt = performance.now();
-    const report = await reconcile({ db, clients, log, clock, outbox }, unhindered(), {
+    const silence = { retryCapMs: 900_000, leaseSeconds: 60 };
+    const report = await reconcile({ db, clients, log, clock, outbox, silence }, unhindered(), {
       queueName: queue.name,
       dryRun: false,
       signal: new AbortController().signal,

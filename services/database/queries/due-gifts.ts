@@ -9,7 +9,7 @@ export type DueGift = { id: string; sender_id: string; request_id: string | null
  * inlined, a bad plan may run it once per outer row and lock everything. Rows locked elsewhere are left to whoever
  * holds them.
  */
-async function lockDue(
+export async function lockDue(
   trx: Transaction<Database>,
   due: RawBuilder<unknown>,
   limit: number,
@@ -44,24 +44,6 @@ export function lockGiftsToRemind(
   const due = sql`expires_at is not null and state = 'delivered' and reminded_at is null and channel = 'email'
     and expires_at > clock_timestamp() and expires_at <= clock_timestamp() + make_interval(secs => ${remindBeforeSeconds})
     order by expires_at`;
-  return lockDue(trx, due, limit);
-}
-
-/**
- * Gifts that wait for a message that no longer exists. A dead-lettered gift has one, in the dead-letter queue, until
- * that queue's retention has passed.
- */
-export function lockStrandedGifts(
-  trx: Transaction<Database>,
-  age: { stuckSeconds: number; deadLetterRetentionSeconds: number },
-  limit: number,
-): Promise<DueGift[]> {
-  const due = sql`state in ('queued', 'delivering')
-    and state_changed_at < clock_timestamp() - make_interval(secs => ${age.stuckSeconds})
-    and (lease_until is null or lease_until < clock_timestamp())
-    and (dead_lettered_at is null
-      or dead_lettered_at < clock_timestamp() - make_interval(secs => ${age.deadLetterRetentionSeconds}))
-    order by state_changed_at`;
   return lockDue(trx, due, limit);
 }
 
@@ -119,29 +101,6 @@ export async function insertReminders(trx: Transaction<Database>, input: Reminde
     select audit_id, 'gift.expiring', 'schedule', 'gift', gift_id, '{}', clock_timestamp() from input`.execute(
     trx,
   );
-}
-
-export type StrandedDelivery = { id: string; gift_id: string; sender_id: string; request_id: string | null };
-
-/** Resends and reminders whose message no longer exists. A reminder that was being sent is never sent again. */
-export async function lockStrandedDeliveries(
-  trx: Transaction<Database>,
-  age: { stuckSeconds: number; deadLetterRetentionSeconds: number },
-  limit: number,
-): Promise<StrandedDelivery[]> {
-  const { rows } = await sql<StrandedDelivery>`
-    with due as materialized (
-      select d.id, d.gift_id, g.sender_id, g.request_id from deliveries d join gifts g on g.id = d.gift_id
-      where d.purpose <> 'gift' and g.state = 'delivered'
-        and (d.state in ('pending', 'deferred')
-          or (d.state = 'sending' and d.purpose = 'resend' and d.lease_until < clock_timestamp()))
-        and d.state_changed_at < clock_timestamp() - make_interval(secs => ${age.stuckSeconds})
-        and (d.dead_lettered_at is null
-          or d.dead_lettered_at < clock_timestamp() - make_interval(secs => ${age.deadLetterRetentionSeconds}))
-      order by d.state_changed_at limit ${limit} for no key update of d skip locked
-    )
-    select * from due`.execute(trx);
-  return rows;
 }
 
 export async function queueLockedDeliveries(

@@ -1,4 +1,4 @@
-import { type Kysely, sql, type Transaction } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
 
 /** Outbox rows that no relay has published although their time came a while ago: their gifts wait for a relay, not for us. */
@@ -28,18 +28,4 @@ export async function countStuckGifts(
     db,
   );
   return rows[0] ?? { scheduled: 0, queued: 0, delivering: 0 };
-}
-
-/**
- * Makes gifts and deliveries look as fresh as a redrive would leave them. For a dry run, in a transaction that is
- * rolled back: its sweep then counts what the sweep of a real run would find.
- */
-export async function touchSubjects(trx: Transaction<Database>, subjectIds: string[]): Promise<void> {
-  await sql`
-    with touched as (
-      update gifts set state_changed_at = clock_timestamp() where id = any (${subjectIds}::uuid[])
-    )
-    update deliveries set state_changed_at = clock_timestamp() where id = any (${subjectIds}::uuid[])`.execute(
-    trx,
-  );
 }

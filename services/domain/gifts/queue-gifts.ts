@@ -2,11 +2,10 @@ import type { Transaction } from 'kysely';
 import {
   type DueGift,
   lockScheduledGifts,
-  lockStrandedDeliveries,
-  lockStrandedGifts,
   queueLockedDeliveries,
   queueLockedGifts,
 } from '../../database/queries/due-gifts.ts';
+import { lockStrandedDeliveries, lockStrandedGifts } from '../../database/queries/stranded.ts';
 import type { Database } from '../../database/schema.ts';
 import type { ActorKind } from '../../database/states.ts';
 import { fromUuid, newUuid } from '../ids.ts';

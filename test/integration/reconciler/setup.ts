@@ -1,5 +1,5 @@
 import type { FailureClass } from '../../../services/database/states.ts';
-import { type DeliveryId, type GiftId, newId, newUuid, toUuid } from '../../../services/domain/ids.ts';
+import { type DeliveryId, type GiftId, newUuid, toUuid } from '../../../services/domain/ids.ts';
 import { createOutboxWriter } from '../../../services/domain/outbox.ts';
 import type { Logger } from '../../../services/observability/logger.ts';
 import { composeMessage } from '../../../services/queue/compose-message.ts';
@@ -58,6 +58,7 @@ export async function openScene(): Promise<Scene> {
       outbox: createOutboxWriter({ queue: 'gifts', leaseSeconds: 0, clock, compose: composeMessage }),
       log: recordingLog(log),
       clock,
+      silence: { retryCapMs: 900_000, leaseSeconds: 60 },
     },
     advance: (seconds) => {
       aheadMs += seconds * 1_000;
@@ -256,5 +257,3 @@ export async function drain(scene: Scene, queueUrl: string): Promise<void> {
   const { PurgeQueueCommand } = await import('@aws-sdk/client-sqs');
   await scene.direct.settling.send(new PurgeQueueCommand({ QueueUrl: queueUrl }));
 }
-
-export const unknownGift = (): GiftId => newId('gft');

@@ -72,6 +72,37 @@ describe('sweep', () => {
     expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 0, stuck_queued: 3 });
   });
 
+  test('messages in flight are no backlog: a busy system is swept at the short age', async () => {
+    await strandedGifts(3);
+    const counts = { ApproximateNumberOfMessages: '0', ApproximateNumberOfMessagesNotVisible: '50' };
+    scene.proxy.inject({
+      operation: 'GetQueueAttributes',
+      when: ({ QueueUrl }) => String(QueueUrl).endsWith(scene.queue.name),
+      fault: staleCounts(counts),
+    });
+    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 3 });
+  });
+
+  test('a consumer that pauses for longer is given longer', async () => {
+    await strandedGifts(3);
+    const silence = { retryCapMs: 7_200_000, leaseSeconds: 60 };
+    const patient = { ...scene, deps: { ...scene.deps, silence } };
+    expect((await run(patient)).counts).toMatchObject({ requeued_gifts: 0 });
+    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 3 });
+  });
+
+  test('a dry run counts what a real one would queue, and waits for nobody: it locks and writes nothing', async () => {
+    const ids = await strandedGifts(3);
+    const { db } = scene.database;
+    const dry = await db.transaction().execute(async (trx) => {
+      await trx.selectFrom('gifts').select('id').where('id', 'in', ids.map(toUuid)).forUpdate().execute();
+      return run(scene, policy(), { dryRun: true });
+    });
+    expect(dry.counts).toMatchObject({ requeued_gifts: 3 });
+    expect(await outboxRows()).toEqual([]);
+    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 3 });
+  });
+
   test('with messages waiting, only what is older than any message can be has lost its own', async () => {
     const [old] = await strandedGifts(2);
     if (old === undefined) throw new Error('no gift');
