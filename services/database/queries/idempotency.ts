@@ -56,16 +56,23 @@ export async function completeIdempotencyKey(
     .execute();
 }
 
-/** Expired keys go in small steps, so that no step holds locks for long. */
+/**
+ * Expired keys go in small steps, so that no step holds locks for long. The materialized CTE is a fence, as in the
+ * outbox: a limited subquery may be run once per row, and then it limits nothing.
+ */
 export async function deleteExpiredIdempotencyKeys(
   trx: Transaction<Database>,
   olderThan: Date,
   limit: number,
 ): Promise<number> {
   const { numAffectedRows } = await sql`
-    delete from idempotency_keys where (scope_id, key) in (
+    with expired as materialized (
       select scope_id, key from idempotency_keys where created_at < ${olderThan}
-      order by created_at limit ${limit} for update skip locked)`.execute(trx);
+      order by created_at limit ${limit} for update skip locked
+    )
+    delete from idempotency_keys k using expired where k.scope_id = expired.scope_id and k.key = expired.key`.execute(
+    trx,
+  );
   return Number(numAffectedRows ?? 0);
 }
 

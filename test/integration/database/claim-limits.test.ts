@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { sql, type Transaction } from 'kysely';
+import {
+  type DueGift,
+  lockExpiredGifts,
+  lockGiftsToRemind,
+  lockScheduledGifts,
+} from '../../../services/database/queries/due-gifts.ts';
+import { deleteExpiredIdempotencyKeys } from '../../../services/database/queries/idempotency.ts';
+import { lockStrandedGifts } from '../../../services/database/queries/stranded.ts';
+import type { Database } from '../../../services/database/schema.ts';
+import { toUuid } from '../../../services/domain/ids.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { accept, draftGift, fundedSender } from '../../support/gifts.ts';
+
+const limit = 7;
+const workers = 5;
+const rows = 60;
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  // Statistics of empty tables: the planner expects next to nothing.
+  await database.pool.query('analyze gifts, idempotency_keys');
+});
+afterAll(() => database.drop());
+
+/** The plans that a planner with bad statistics may choose: each runs a subquery that is no fence once per row. */
+async function expectTheWorst(trx: Transaction<Database>): Promise<void> {
+  for (const setting of ['hashjoin', 'mergejoin', 'hashagg', 'material', 'memoize', 'sort']) {
+    await sql`set local ${sql.raw(`enable_${setting}`)} = off`.execute(trx);
+  }
+}
+
+/** Runs `work` in transactions of which none ends before all have done theirs. */
+async function allAtOnce<T>(work: (trx: Transaction<Database>) => Promise<T>): Promise<T[]> {
+  const everybody = Promise.withResolvers<void>();
+  let left = workers;
+  const one = () =>
+    database.db.transaction().execute(async (trx) => {
+      try {
+        await expectTheWorst(trx);
+        return await work(trx);
+      } finally {
+        left -= 1;
+        if (left === 0) everybody.resolve();
+        await everybody.promise;
+      }
+    });
+  return await Promise.all(Array.from({ length: workers }, one));
+}
+
+const lockers: [string, string, (trx: Transaction<Database>) => Promise<DueGift[]>][] = [
+  ['scheduled', 'deliver_at = now()', (trx) => lockScheduledGifts(trx, limit)],
+  ['expired', 'expires_at = now()', (trx) => lockExpiredGifts(trx, limit)],
+  ['soon to expire', `expires_at = now() + interval '1 hour'`, (trx) => lockGiftsToRemind(trx, 7_200, limit)],
+  [
+    'stranded',
+    `state_changed_at = now() - interval '1 hour'`,
+    (trx) => lockStrandedGifts(trx, { stuckSeconds: 600, deadLetterRetentionSeconds: 86_400 }, limit),
+  ],
+];
+
+describe('P25: claims of n rows never get more than n, and no row goes to two', () => {
+  test.each(lockers)('gifts that are %s', async (what, due, lock) => {
+    const sender = await fundedSender(database.db);
+    const deliverAt = what === 'scheduled' ? new Date(Date.now() + 60_000) : null;
+    const drafts = Array.from({ length: rows }, () =>
+      draftGift(sender, { deliverAt, value: { amount: 100, currency: 'EUR' } }),
+    );
+    const ids = (await accept(database.db, drafts)).gifts.map(({ id }) => toUuid(id));
+    if (what === 'soon to expire') {
+      for (const state of ['delivering', 'delivered'] as const) {
+        await database.db.updateTable('gifts').set({ state }).where('id', 'in', ids).execute();
+      }
+    }
+    await sql`update gifts set ${sql.raw(due)} where id = any (${ids})`.execute(database.db);
+    const locked = await allAtOnce(lock);
+    expect(locked.map(({ length }) => length)).toEqual(Array(workers).fill(limit));
+    const all = locked.flat().map(({ id }) => id);
+    expect(new Set(all).size).toBe(all.length);
+    await database.db.updateTable('gifts').set({ state: 'cancelled' }).where('id', 'in', ids).execute();
+  });
+
+  test('idempotency keys that are over', async () => {
+    const { senderId } = await fundedSender(database.db);
+    await sql`
+      insert into idempotency_keys (scope_id, key, fingerprint, status, body, created_at)
+      select ${toUuid(senderId)}, 'key-' || n, sha256('x'), 201, '{}', now() - interval '3 days'
+      from generate_series(1, ${rows}::integer) n`.execute(database.db);
+    const deleted = await allAtOnce((trx) => deleteExpiredIdempotencyKeys(trx, new Date(), limit));
+    expect(deleted).toEqual(Array(workers).fill(limit));
+    const kept = database.db.selectFrom('idempotency_keys').select('key');
+    expect(await kept.execute()).toHaveLength(rows - workers * limit);
+  });
+});
