@@ -46,7 +46,10 @@ function answerUnclaimed(deps: DeliverDeps, claim: Unclaimed, missingCode: strin
     case 'not_due':
       return { result: 'not_due', outcome: { kind: 'done' } };
     case 'leased':
-      return { result: 'leased', outcome: retryAt(deps, claim.until.getTime(), 'leased') };
+      return {
+        result: 'leased',
+        outcome: retryAt(deps, deps.clock().getTime() + claim.leftSeconds * 1_000, 'leased'),
+      };
     case 'missing':
       return {
         result: 'missing',

@@ -109,13 +109,13 @@ export async function claimPendingDeliveries(
   return rows;
 }
 
-export type UnclaimedGift = { id: string; state: GiftState; lease_until: Date | null; expired: boolean };
+export type UnclaimedGift = { id: string; state: GiftState; lease_left_seconds: number; expired: boolean };
 export type UnclaimedDelivery = {
   id: string;
   state: DeliveryState;
   purpose: DeliveryPurpose;
   gift_state: GiftState;
-  lease_until: Date | null;
+  lease_left_seconds: number;
 };
 
 /** Why gifts were not claimed, as far as their rows tell. */
@@ -124,7 +124,7 @@ export async function findUnclaimedGifts(
   ids: string[],
 ): Promise<UnclaimedGift[]> {
   const { rows } = await sql<UnclaimedGift>`
-    select id, state, lease_until, coalesce(expires_at <= clock_timestamp(), false) as expired
+    select id, state, ${leaseLeft('gifts')} as lease_left_seconds, coalesce(expires_at <= clock_timestamp(), false) as expired
     from gifts where id = any (${ids}::uuid[])`.execute(trx);
   return rows;
 }
@@ -134,7 +134,7 @@ export async function findUnclaimedDeliveries(
   ids: string[],
 ): Promise<UnclaimedDelivery[]> {
   const { rows } = await sql<UnclaimedDelivery>`
-    select d.id, d.state, d.purpose, g.state as gift_state, d.lease_until
+    select d.id, d.state, d.purpose, g.state as gift_state, ${leaseLeft('d')} as lease_left_seconds
     from deliveries d join gifts g on g.id = d.gift_id where d.id = any (${ids}::uuid[])`.execute(trx);
   return rows;
 }
@@ -142,6 +142,12 @@ export async function findUnclaimedDeliveries(
 /** Leases are measured by the database's clock alone, whatever the pods' clocks say. */
 function leaseEnd(leaseSeconds: number): RawBuilder<Date> {
   return sql`clock_timestamp() + make_interval(secs => ${leaseSeconds})`;
+}
+
+/** Seconds, 0 when nobody has a lease any more. */
+function leaseLeft(table: 'gifts' | 'd'): RawBuilder<number> {
+  const until = sql.ref(`${table}.lease_until`);
+  return sql`greatest(0, coalesce(extract(epoch from ${until} - clock_timestamp()), 0))::float8`;
 }
 
 /** Attempts that an earlier worker left open are closed as interrupted; the new ones are numbered after them. */

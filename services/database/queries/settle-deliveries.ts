@@ -24,6 +24,7 @@ export type SettledRow = { delivery_id: string; gift_moved: boolean };
  * Records what became of deliveries and, for gifts that were sent, commits their money: one statement for all.
  * Deliveries that another worker has taken over meanwhile are left alone and out of the answer. Gifts are locked in
  * id order before anything else, as everywhere, so that two settlements can't deadlock.
+ * What was interrupted before anything was tried is told by its attempt alone: no audit record.
  */
 export async function settleClaimedDeliveries(
   trx: Transaction<Database>,
@@ -83,7 +84,7 @@ export async function settleClaimedDeliveries(
         'consumer', 'gift', gift_id, request_id,
         jsonb_strip_nulls(jsonb_build_object('purpose', purpose, 'channel', channel, 'attempt', attempt, 'class', class,
           'code', code, 'next_attempt_at', next_attempt_at)), clock_timestamp()
-      from settled
+      from settled where outcome <> 'interrupted'
       union all
       select (audit_ids ->> 1)::uuid, 'gift.delivered', 'consumer', 'gift', gift_id, request_id, '{}', clock_timestamp()
       from committed

@@ -35,22 +35,21 @@ export async function claimDeliveries(
   const missed = input.map((claim) => claim.delivery_id).filter((id) => !claimed.has(id));
   const unclaimed = missed.length > 0 ? await findUnclaimedDeliveries(trx, missed) : [];
   const reasons = new Map(unclaimed.map((delivery) => [delivery.id, whyUnclaimed(delivery)]));
-  const leaseEnd = new Date(Date.now() + deps.leaseSeconds * 1_000);
   return requests.map((request) => {
     const row = claimed.get(toUuid(request.deliveryId));
     if (!row) return reasons.get(toUuid(request.deliveryId)) ?? { kind: 'missing' };
     return first.get(request.deliveryId) === request
       ? { kind: 'claimed', work: toWork(deps.keyring, row) }
-      : { kind: 'leased', until: leaseEnd };
+      : { kind: 'leased', leftSeconds: deps.leaseSeconds };
   });
 }
 
 function whyUnclaimed(delivery: UnclaimedDelivery): Unclaimed {
   if (delivery.gift_state !== 'delivered') return { kind: 'settled', state: delivery.gift_state };
   if (delivery.state === 'pending' || delivery.state === 'deferred')
-    return { kind: 'leased', until: new Date() };
+    return { kind: 'leased', leftSeconds: 0 };
   if (delivery.state === 'sending' && delivery.purpose === 'resend') {
-    return { kind: 'leased', until: delivery.lease_until ?? new Date() };
+    return { kind: 'leased', leftSeconds: delivery.lease_left_seconds };
   }
   return { kind: 'settled', state: delivery.state };
 }

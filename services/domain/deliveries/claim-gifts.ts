@@ -35,13 +35,12 @@ export async function claimGifts(
   const missed = input.map((claim) => claim.gift_id).filter((id) => !claimed.has(id));
   const unclaimed = missed.length > 0 ? await findUnclaimedGifts(trx, missed) : [];
   const reasons = new Map(unclaimed.map((gift) => [gift.id, whyUnclaimed(gift)]));
-  const leaseEnd = new Date(Date.now() + deps.leaseSeconds * 1_000);
   return requests.map((request) => {
     const row = claimed.get(toUuid(request.giftId));
     if (!row) return reasons.get(toUuid(request.giftId)) ?? { kind: 'missing' };
     return first.get(request.giftId) === request
       ? claimedAs(deps.keyring, row)
-      : { kind: 'leased', until: leaseEnd };
+      : { kind: 'leased', leftSeconds: deps.leaseSeconds };
   });
 }
 
@@ -70,11 +69,12 @@ function whyUnclaimed(gift: UnclaimedGift): Unclaimed {
       return { kind: 'not_due' };
     case 'queued':
       // Locked by somebody for a moment, or past its expiry and about to be ended by the schedule.
-      return gift.expired ? { kind: 'settled', state: 'expired' } : { kind: 'leased', until: new Date() };
+      return gift.expired ? { kind: 'settled', state: 'expired' } : { kind: 'leased', leftSeconds: 0 };
     case 'delivering':
-      return gift.expired && gift.lease_until && gift.lease_until < new Date()
+      // Past its expiry and its worker gone, it is ended by the schedule as well.
+      return gift.expired && gift.lease_left_seconds === 0
         ? { kind: 'settled', state: 'expired' }
-        : { kind: 'leased', until: gift.lease_until ?? new Date() };
+        : { kind: 'leased', leftSeconds: gift.lease_left_seconds };
     default:
       return { kind: 'settled', state: gift.state };
   }

@@ -28,8 +28,8 @@ export type DeliveryWork = {
 export type Unclaimed =
   /** delivered, ended or cancelled: the message is a repeat and is done with */
   | { kind: 'settled'; state: string }
-  /** another worker is on it until `until` */
-  | { kind: 'leased'; until: Date }
+  /** another worker is on it for that long, by the clock of the database, which measures leases */
+  | { kind: 'leased'; leftSeconds: number }
   /** its time has not come; the schedule will queue it */
   | { kind: 'not_due' }
   /** there is no such row */
