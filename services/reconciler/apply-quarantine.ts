@@ -1,8 +1,6 @@
-import type { Transaction } from 'kysely';
 import { recordVerdicts } from '../database/queries/dead-letters.ts';
 import { failDeliveries, lockUnleasedGifts } from '../database/queries/reconciler-gifts.ts';
-import type { Database } from '../database/schema.ts';
-import { failGifts } from '../domain/gifts/end-gifts.ts';
+import { failGifts, type GiftFailure } from '../domain/gifts/end-gifts.ts';
 import { fromUuid, toUuid } from '../domain/ids.ts';
 import { deletePage } from './delete-page.ts';
 import { subjectIdsOf } from './letter-subjects.ts';
@@ -19,7 +17,7 @@ export async function applyQuarantines(run: Run, page: Judgement[]): Promise<Let
     const failable = await lockUnleasedGifts(trx, subjectIdsOf(page, 'gift.deliver'));
     const quarantined = page.filter((judgement) => !isWithWorker(judgement, failable));
     await recordVerdicts(trx, quarantined.map(toVerdictRow), scopeOf(run));
-    await failGiftsOf(trx, quarantined);
+    await failGifts(trx, toFailures(quarantined), { kind: 'reconciler', id: null, requestId: null });
     await failDeliveries(trx, subjectIdsOf(quarantined, 'delivery.send'));
     return new Set(quarantined);
   });
@@ -45,18 +43,11 @@ function isWithWorker({ letter }: Judgement, failable: ReadonlySet<string>): boo
   return !failable.has(toUuid(letter.content.id));
 }
 
-/** One statement per class and code: there are few, and each gift keeps the code of its own failure. */
-async function failGiftsOf(trx: Transaction<Database>, judgements: readonly Judgement[]): Promise<void> {
-  const gifts = judgements.filter(({ letter }) => letter.content?.type === 'gift.deliver');
-  const byFailure = Map.groupBy(
-    gifts,
-    ({ letter }) => `${letter.class} ${letter.failureCode ?? 'undeliverable'}`,
-  );
-  for (const group of byFailure.values()) {
-    const [first] = group;
-    if (first === undefined) continue;
-    const ids = subjectIdsOf(group).map((uuid) => fromUuid('gft', uuid));
-    const failure = { class: first.letter.class, code: first.letter.failureCode ?? 'undeliverable' };
-    await failGifts(trx, ids, { kind: 'reconciler', id: null, requestId: null }, failure);
-  }
+/** Each gift keeps the code of its own failure. */
+function toFailures(judgements: readonly Judgement[]): GiftFailure[] {
+  return judgements.flatMap(({ letter }) => {
+    if (letter.content?.type !== 'gift.deliver') return [];
+    const id = fromUuid('gft', toUuid(letter.content.id));
+    return [{ id, class: letter.class, code: letter.failureCode ?? 'undeliverable' }];
+  });
 }

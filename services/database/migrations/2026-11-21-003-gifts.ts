@@ -110,7 +110,9 @@ async function indexGifts(db: Kysely<unknown>): Promise<void> {
   );
   await sql`
     create index gifts_expiring on gifts (expires_at)
-      where expires_at is not null and state in ('held', 'scheduled', 'queued', 'delivered')`.execute(db);
+      where expires_at is not null and state in ('held', 'scheduled', 'queued', 'delivering', 'delivered')`.execute(
+    db,
+  );
   await sql`
     create index gifts_to_remind on gifts (expires_at)
       where expires_at is not null and state = 'delivered' and reminded_at is null`.execute(db);

@@ -30,10 +30,21 @@ export function lockScheduledGifts(trx: Transaction<Database>, limit: number): P
   );
 }
 
+/** Also gifts whose worker died while it was delivering them: nobody else would ever end those. */
 export function lockExpiredGifts(trx: Transaction<Database>, limit: number): Promise<DueGift[]> {
-  const due = sql`expires_at is not null and state in ('held', 'scheduled', 'queued', 'delivered')
-    and expires_at <= clock_timestamp() order by expires_at`;
+  const due = sql`expires_at is not null and state in ('held', 'scheduled', 'queued', 'delivering', 'delivered')
+    and expires_at <= clock_timestamp() and (lease_until is null or lease_until < clock_timestamp())
+    order by expires_at`;
   return lockDue(trx, due, limit);
+}
+
+/** Takes locked gifts from workers whose lease has ended: only a queued gift may expire. */
+export async function releaseLapsedGifts(trx: Transaction<Database>, giftIds: string[]): Promise<void> {
+  await sql`
+    update gifts set state = 'queued', lease_until = null, state_changed_at = clock_timestamp()
+    where id = any (${giftIds}::uuid[]) and state = 'delivering' and lease_until < clock_timestamp()`.execute(
+    trx,
+  );
 }
 
 export function lockGiftsToRemind(

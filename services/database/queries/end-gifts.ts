@@ -2,7 +2,14 @@ import { sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
 import type { ActorKind, FailureClass, GiftState } from '../states.ts';
 
-export type GiftEndInput = { gift_id: string; transfer_id: string; audit_id: string };
+export type GiftEndInput = {
+  gift_id: string;
+  transfer_id: string;
+  audit_id: string;
+  /** what it failed of; null keeps what the gift says */
+  class: FailureClass | null;
+  code: string | null;
+};
 
 export type GiftEnd = {
   to: Extract<GiftState, 'cancelled' | 'expired' | 'failed' | 'rejected'>;
@@ -10,7 +17,6 @@ export type GiftEnd = {
   actorKind: ActorKind;
   actorId: string | null;
   requestId: string | null;
-  failure: { class: FailureClass; code: string } | null;
 };
 
 export type EndedGift = { id: string; was: GiftState };
@@ -18,6 +24,7 @@ export type EndedGift = { id: string; was: GiftState };
 /**
  * Ends gifts: state, voucher, unsent deliveries, money back to the sender and audit record, in one statement. Money
  * that was only reserved is released; money that went into a voucher is returned. Gifts in other states are left alone.
+ * Deliveries of a worker that died end too; one that is at work settles its own.
  */
 export async function endGiftsInStates(
   trx: Transaction<Database>,
@@ -27,22 +34,26 @@ export async function endGiftsInStates(
   const { rows } = await sql<EndedGift>`
     with input as (
       select * from json_to_recordset(${JSON.stringify(input)}::json) as ending (
-        gift_id uuid, transfer_id uuid, audit_id uuid)
+        gift_id uuid, transfer_id uuid, audit_id uuid, class text, code text)
     ), locked as materialized (
       select g.id, g.state, g.funding_account_id, g.currency, g.amount_minor from gifts g
       where g.id in (select gift_id from input) and g.state = any (${end.from}::text[])
       order by g.id for no key update
     ), ended as (
       update gifts g set state = ${end.to}, lease_until = null, state_changed_at = clock_timestamp(),
-        failure_class = coalesce(${end.failure?.class ?? null}, g.failure_class),
-        failure_code = coalesce(${end.failure?.code ?? null}, g.failure_code)
-      from locked where g.id = locked.id
+        failure_class = coalesce(input.class, g.failure_class), failure_code = coalesce(input.code, g.failure_code)
+      from locked join input on input.gift_id = locked.id where g.id = locked.id
     ), voided as (
       update vouchers v set state = ${end.to === 'expired' ? 'expired' : 'cancelled'}, balance_minor = 0
       from locked where v.gift_id = locked.id
     ), unsent as (
       update deliveries d set state = 'failed', lease_until = null, state_changed_at = clock_timestamp()
-      from locked where d.gift_id = locked.id and d.state in ('pending', 'deferred')
+      from locked where d.gift_id = locked.id and (d.state in ('pending', 'deferred')
+        or (d.state = 'sending' and d.lease_until < clock_timestamp()))
+      returning d.id
+    ), superseded as (
+      update delivery_attempts a set outcome = 'superseded', finished_at = clock_timestamp()
+      from unsent where a.delivery_id = unsent.id and a.outcome = 'started'
     ), refunds as (
       select input.transfer_id, locked.*, case when locked.state = 'delivered' then 'return' else 'release' end as kind,
         (select a.id from ledger_accounts a where case when locked.state = 'delivered'
@@ -62,7 +73,7 @@ export async function endGiftsInStates(
       insert into audit_records (id, action, actor_kind, actor_id, subject_kind, subject_id, request_id, data, created_at)
       select input.audit_id, ${`gift.${end.to}`}, ${end.actorKind}, ${end.actorId}::uuid, 'gift', locked.id,
         ${end.requestId}, jsonb_strip_nulls(jsonb_build_object('from', locked.state,
-          'class', ${end.failure?.class ?? null}::text, 'code', ${end.failure?.code ?? null}::text)), clock_timestamp()
+          'class', input.class, 'code', input.code)), clock_timestamp()
       from locked join input on input.gift_id = locked.id
     )
     select id, state as was from locked`.execute(trx);

@@ -1,5 +1,5 @@
 import type { Transaction } from 'kysely';
-import { lockExpiredGifts } from '../../database/queries/due-gifts.ts';
+import { lockExpiredGifts, releaseLapsedGifts } from '../../database/queries/due-gifts.ts';
 import { endGiftsInStates, type GiftEnd } from '../../database/queries/end-gifts.ts';
 import type { Database } from '../../database/schema.ts';
 import type { ActorKind, FailureClass } from '../../database/states.ts';
@@ -8,6 +8,9 @@ import { statesBefore } from './gift.ts';
 
 /** Who ends a gift, for its audit record. */
 export type Actor = { kind: ActorKind; id: ApiKeyId | null; requestId: string | null };
+
+/** A gift that can never be delivered, and why. */
+export type GiftFailure = { id: GiftId; class: FailureClass; code: string };
 
 /**
  * Cancels gifts that are not claimed yet: voucher voided, money back. Free of charge.
@@ -18,53 +21,65 @@ export function cancelGifts(
   ids: GiftId[],
   actor: Actor,
 ): Promise<ReadonlySet<GiftId>> {
-  return endGifts(trx, ids, { to: 'cancelled', ...by(actor) });
+  return endGifts(trx, ids.map(unfailed), { to: 'cancelled', ...by(actor) });
 }
 
 /**
  * Fails gifts that can never be delivered and gives their money back, once: a gift that is delivered or ended already
- * stays as it is.
+ * stays as it is. One statement for all, whatever they failed of: ledger accounts are locked in one order per statement,
+ * and a second one in the same transaction could meet a settlement the other way round.
  */
 export function failGifts(
   trx: Transaction<Database>,
-  ids: GiftId[],
+  failures: readonly GiftFailure[],
   actor: Actor,
-  failure: { class: FailureClass; code: string },
 ): Promise<ReadonlySet<GiftId>> {
-  return endGifts(trx, ids, { to: 'failed', ...by(actor), failure });
+  return endGifts(trx, failures, { to: 'failed', ...by(actor) });
 }
 
 /** Expires at most `limit` gifts whose time is over; several processes may do so at once. @returns how many */
 export async function expireGifts(trx: Transaction<Database>, limit: number): Promise<number> {
   const due = await lockExpiredGifts(trx, limit);
   if (due.length === 0) return 0;
-  const ids = due.map((gift) => fromUuid('gft', gift.id));
-  const expired = await endGifts(trx, ids, {
+  await releaseLapsedGifts(
+    trx,
+    due.map(({ id }) => id),
+  );
+  const gifts = due.map(({ id }) => unfailed(fromUuid('gft', id)));
+  const expired = await endGifts(trx, gifts, {
     to: 'expired',
     ...by({ kind: 'schedule', id: null, requestId: null }),
   });
   return expired.size;
 }
 
+type Ending = GiftFailure | { id: GiftId; class: null; code: null };
+
+function unfailed(id: GiftId): Ending {
+  return { id, class: null, code: null };
+}
+
 async function endGifts(
   trx: Transaction<Database>,
-  ids: GiftId[],
+  gifts: readonly Ending[],
   end: Omit<GiftEnd, 'from'>,
 ): Promise<ReadonlySet<GiftId>> {
-  const input = [...new Set(ids)].map((id) => ({
-    gift_id: toUuid(id),
+  const distinct = new Map(gifts.map((gift) => [gift.id, gift]));
+  const input = [...distinct.values()].map((gift) => ({
+    gift_id: toUuid(gift.id),
     transfer_id: newUuid(),
     audit_id: newUuid(),
+    class: gift.class,
+    code: gift.code,
   }));
   const ended = await endGiftsInStates(trx, input, { ...end, from: statesBefore(end.to) });
   return new Set(ended.map((gift) => fromUuid('gft', gift.id)));
 }
 
-function by(actor: Actor): Pick<GiftEnd, 'actorKind' | 'actorId' | 'requestId' | 'failure'> {
+function by(actor: Actor): Pick<GiftEnd, 'actorKind' | 'actorId' | 'requestId'> {
   return {
     actorKind: actor.kind,
     actorId: actor.id && toUuid(actor.id),
     requestId: actor.requestId,
-    failure: null,
   };
 }

@@ -105,7 +105,13 @@ describe('the ledger, whatever happens in whatever order', () => {
         await db.transaction().execute((trx) => cancelGifts(trx, chosen(one.picks), actor));
         return;
       case 'fail':
-        await db.transaction().execute((trx) => failGifts(trx, chosen(one.picks), actor, failure));
+        await db.transaction().execute((trx) =>
+          failGifts(
+            trx,
+            chosen(one.picks).map((id) => ({ ...failure, id })),
+            actor,
+          ),
+        );
         return;
       case 'expire': {
         const ids = chosen(one.picks).map(toUuid);
