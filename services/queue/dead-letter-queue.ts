@@ -1,7 +1,6 @@
 import {
   GetQueueAttributesCommand,
   GetQueueUrlCommand,
-  ListDeadLetterSourceQueuesCommand,
   ListMessageMoveTasksCommand,
 } from '@aws-sdk/client-sqs';
 import type { QueueClients } from './sqs.ts';
@@ -60,30 +59,6 @@ export async function findDeadLetterQueue(
     depth: depthOf(attributes),
     retentionSeconds: retentionOf(attributes),
   };
-}
-
-/** URLs of every queue whose redrive policy names this one; null where an emulator cannot tell. */
-export async function deadLetterSources(
-  clients: QueueClients,
-  deadLetterUrl: string,
-): Promise<string[] | null> {
-  const urls: string[] = [];
-  let token: string | undefined;
-  do {
-    const page = await unlessUnsupported(() =>
-      clients.settling.send(
-        new ListDeadLetterSourceQueuesCommand({
-          QueueUrl: deadLetterUrl,
-          MaxResults: 1_000,
-          ...(token === undefined ? {} : { NextToken: token }),
-        }),
-      ),
-    );
-    if (page === null) return null;
-    urls.push(...(page.queueUrls ?? []));
-    token = page.NextToken;
-  } while (token !== undefined);
-  return urls;
 }
 
 /**

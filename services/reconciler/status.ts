@@ -55,34 +55,6 @@ export function statusAfter(
   };
 }
 
-/** The status of a policy that can't be used: nothing is known of its runs. Pure. */
-export function statusOfInvalid(
-  previous: PolicyStatus | null,
-  problem: string,
-  generation: number | null,
-  now: Date,
-): PolicyStatus {
-  const observed = generation === null ? {} : { observedGeneration: generation };
-  const unknown = (type: Condition['type']): Judged => ({
-    type,
-    status: 'Unknown',
-    reason: 'PolicyInvalid',
-    message: 'the policy can not be used',
-  });
-  const judged: Judged[] = [
-    { type: 'Ready', status: 'False', reason: 'PolicyInvalid', message: problem },
-    unknown('Succeeded'),
-    unknown('CircuitClosed'),
-  ];
-  const conditions = judged.map((condition): Condition => {
-    const before = previous?.conditions.find(({ type }) => type === condition.type);
-    const lastTransitionTime =
-      before?.status === condition.status ? before.lastTransitionTime : now.toISOString();
-    return { ...condition, lastTransitionTime, ...observed };
-  });
-  return { ...previous, ...observed, conditions };
-}
-
 /** A dry run counts what a real one would leave; it leaves everything. */
 function deadLettersLeft({ dryRun, counts }: RunReport): number {
   const moved = counts.redriven + counts.quarantined + counts.discarded + counts.finished;

@@ -1,11 +1,7 @@
 import { ReceiveMessageCommand, StartMessageMoveTaskCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { batchesOfTen } from '../../../services/queue/batch-call.ts';
-import {
-  activeMoveTask,
-  deadLetterSources,
-  findDeadLetterQueue,
-} from '../../../services/queue/dead-letter-queue.ts';
+import { activeMoveTask, findDeadLetterQueue } from '../../../services/queue/dead-letter-queue.ts';
 import { DeadLetters } from '../../../services/queue/dead-letters.ts';
 import { type QueueMessage, toQueueMessage } from '../../../services/queue/message.ts';
 import { changeVisibilityInBatches, deleteInBatches } from '../../../services/queue/message-batches.ts';
@@ -104,13 +100,6 @@ function contract(implementation: Implementation): void {
       sourceArn: queue.arn,
       depth: 0,
     });
-  });
-
-  test('the sources of a dead-letter queue are listed, or known to be unknown', async () => {
-    // ElasticMQ counts a source only when the policy was there at the queue's creation; AWS at any time.
-    const pair = await createQueuePair(sqs);
-    const sources = await deadLetterSources(clients, pair.deadLetterUrl);
-    expect(sources).toEqual(implementation.complete ? [pair.url] : null);
   });
 
   test('a batch arrives with bodies, attributes and system attributes', async () => {

@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import {
   activeMoveTask,
-  deadLetterSources,
   findDeadLetterQueue,
   NoDeadLetterQueueError,
 } from '../../../services/queue/dead-letter-queue.ts';
@@ -342,17 +341,6 @@ describe('the queue itself', () => {
     await expect(findDeadLetterQueue(behind.clients, queue.deadLetterName)).rejects.toThrow(
       NoDeadLetterQueueError,
     );
-  });
-
-  test('sources are listed page by page, and unknown where the emulator cannot list them', async () => {
-    expect(await deadLetterSources(behind.clients, queue.deadLetterUrl)).toBeNull();
-    behind.proxy.inject({
-      operation: 'ListDeadLetterSourceQueues',
-      fault: respondWith(({ NextToken }) =>
-        NextToken === undefined ? { queueUrls: ['a'], NextToken: 'next' } : { queueUrls: ['b'] },
-      ),
-    });
-    expect(await deadLetterSources(behind.clients, queue.deadLetterUrl)).toEqual(['a', 'b']);
   });
 
   test('P41: a running move task is detected; ended ones, and emulators without any, are none', async () => {

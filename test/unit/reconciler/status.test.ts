@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { refusal, suspended } from '../../../services/reconciler/refusals.ts';
 import type { RunReport } from '../../../services/reconciler/run-report.ts';
-import { type PolicyStatus, statusAfter, statusOfInvalid } from '../../../services/reconciler/status.ts';
+import { type PolicyStatus, statusAfter } from '../../../services/reconciler/status.ts';
 import { standardPolicy } from './letters.ts';
 
 const at = (minute: number) => new Date(Date.UTC(2026, 10, 21, 12, minute));
@@ -54,16 +54,6 @@ describe('status', () => {
     expect(of(paused, 'Ready')).toMatchObject({ status: 'False', reason: 'Suspended' });
     expect(of(paused, 'CircuitClosed')).toMatchObject({ status: 'True' });
     expect(paused.observedGeneration).toBe(2);
-  });
-
-  test('an unusable policy is not ready, and says why', () => {
-    const status = statusOfInvalid(null, 'spec.rules: is missing', 5, at(1));
-    expect(of(status, 'Ready')).toMatchObject({
-      status: 'False',
-      reason: 'PolicyInvalid',
-      message: 'spec.rules: is missing',
-    });
-    expect(of(status, 'CircuitClosed')).toMatchObject({ status: 'Unknown' });
   });
 
   test('a dry run leaves the queue as it is', () => {
