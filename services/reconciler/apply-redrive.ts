@@ -1,6 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { markVerdictsApplied, recordVerdicts } from '../database/queries/dead-letters.ts';
-import { markDeadLettered, resetRetryBudgets } from '../database/queries/reconciler-gifts.ts';
+import {
+  markDeadLettered,
+  type RedriveAudit,
+  recordRedrives,
+  resetRetryBudgets,
+} from '../database/queries/reconciler-gifts.ts';
 import { newUuid, toUuid } from '../domain/ids.ts';
 import type { RedriveResult } from '../queue/redrive.ts';
 import { heldByCircuit } from './built-in-rules.ts';
@@ -13,7 +18,7 @@ import { scopeOf, toVerdictRow } from './verdict-rows.ts';
 
 /**
  * Sends messages back to their queue at the policy's rate. Per page, one transaction records the intentions and gives
- * the retry budgets back, before anything is sent; then each batch is sent, deleted and marked. The next page is
+ * the retry budgets back, before anything is sent; then each batch is sent, deleted, marked and audited. The next page is
  * prepared while one is being sent, so that Postgres and SQS do not wait for each other.
  */
 export async function applyRedrives(run: Run, judgements: readonly Judgement[]): Promise<LetterResult[]> {
@@ -24,42 +29,45 @@ export async function applyRedrives(run: Run, judgements: readonly Judgement[]):
   const pages = [...pagesOf(judgements, perPage)];
   let preparing = prepare(run, pages[0]);
   for (const [index, page] of pages.entries()) {
-    const isPrepared = await preparing;
-    if (!isPrepared) results.push(...page.map(stopped));
+    const revived = await preparing;
+    if (revived === null) results.push(...page.map(stopped));
     else if (await run.circuit.opens(run.clock())) results.push(...(await holdBack(run, page)));
     else {
       preparing = prepare(run, pages[index + 1]);
-      results.push(...(await redrivePage(run, page, rate)));
+      results.push(...(await redrivePage(run, { page, revived }, rate)));
     }
   }
   return results;
 }
 
-/** True when the page may be sent. Its failure is met where it is awaited, one page later. */
-function prepare(run: Run, page: Judgement[] | undefined): Promise<boolean> {
+/** A page that may be sent, with the gifts that wait in the queue again, and since when. */
+type Prepared = { page: Judgement[]; revived: Revived };
+type Revived = ReadonlyMap<string, Date>;
+
+/** Null when the page may not be sent. Its failure is met where it is awaited, one page later. */
+function prepare(run: Run, page: Judgement[] | undefined): Promise<Revived | null> {
   const prepared = recordIntentions(run, page ?? []);
   prepared.catch(() => undefined);
   return prepared;
 }
 
-async function recordIntentions(run: Run, page: Judgement[]): Promise<boolean> {
-  if (page.length === 0 || run.stop.aborted || !(await run.lease.confirm())) return false;
-  await run.db.transaction().execute(async (trx) => {
+async function recordIntentions(run: Run, page: Judgement[]): Promise<Revived | null> {
+  if (page.length === 0 || run.stop.aborted || !(await run.lease.confirm())) return null;
+  return run.db.transaction().execute(async (trx) => {
     await recordVerdicts(trx, page.map(toVerdictRow), scopeOf(run));
-    await resetRetryBudgets(trx, page.flatMap(toBudget));
+    return resetRetryBudgets(trx, subjectIdsOf(page));
   });
-  return true;
 }
 
 async function redrivePage(
   run: Run,
-  page: Judgement[],
+  { page, revived }: Prepared,
   rate: ReturnType<typeof createRateLimit>,
 ): Promise<LetterResult[]> {
   const results: LetterResult[] = [];
   for (const batch of pagesOf(page, Math.min(rate.burst, pageSize))) {
     const isOurs = await isOurTurn(run, rate.take(batch.length));
-    results.push(...(isOurs ? await redriveBatch(run, batch) : batch.map(stopped)));
+    results.push(...(isOurs ? await redriveBatch(run, { page: batch, revived }) : batch.map(stopped)));
   }
   return results;
 }
@@ -70,13 +78,19 @@ async function isOurTurn(run: Run, waitMs: number): Promise<boolean> {
   return !run.stop.aborted && (await run.lease.confirm()) && run.lease.isValid();
 }
 
-async function redriveBatch(run: Run, batch: Judgement[]): Promise<LetterResult[]> {
+async function redriveBatch(run: Run, { page: batch, revived }: Prepared): Promise<LetterResult[]> {
   const messages = batch.map(({ letter }) => letter.message);
   const sent = await run.letters.redrive(messages, run.queue.sourceUrl);
   const results = batch.map((judgement, index) => toResult(judgement, sent[index]));
   const gone = results.filter(({ outcome }) => outcome === 'applied');
   const ids = gone.map(({ letter }) => letter.message.messageId);
-  await markVerdictsApplied(run.db, run.policy.queue, ids, run.clock());
+  await run.db.transaction().execute(async (trx) => {
+    await markVerdictsApplied(trx, run.policy.queue, ids, run.clock());
+    await recordRedrives(
+      trx,
+      gone.flatMap((result) => toAudit(result, revived)),
+    );
+  });
   return results;
 }
 
@@ -103,10 +117,12 @@ async function holdBack(run: Run, page: Judgement[]): Promise<LetterResult[]> {
   return held.map((judgement) => ({ ...judgement, outcome: 'waits' }));
 }
 
-function toBudget({ letter, rule }: Judgement) {
+/** Dated before the send: a worker may be faster than this transaction, and the story should read in order. */
+function toAudit({ letter, rule }: LetterResult, revived: Revived): RedriveAudit[] {
   if (letter.content === null) return [];
-  const subject_id = toUuid(letter.content.id);
-  return [
-    { subject_id, audit_id: newUuid(), request_id: letter.requestId, rule, redrive: letter.redrives + 1 },
-  ];
+  const gift_id = toUuid(letter.content.id);
+  const at = revived.get(gift_id);
+  if (at === undefined) return [];
+  const { requestId: request_id, redrives } = letter;
+  return [{ audit_id: newUuid(), gift_id, request_id, rule, redrive: redrives + 1, at: at.toISOString() }];
 }

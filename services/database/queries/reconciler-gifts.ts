@@ -33,46 +33,56 @@ export async function findLetterSubjects(
   return rows;
 }
 
-export type RetryBudgetInput = {
-  subject_id: string;
-  audit_id: string;
-  request_id: string | null;
-  rule: string | null;
-  redrive: number;
-};
-
 /**
  * Gives gifts and deliveries that are about to be redriven their whole retry budget again, and takes the mark of death
  * from them. What is settled, or with a worker, is left alone.
+ *
+ * @returns the gifts that wait in the queue again, with the time of it
  */
 export async function resetRetryBudgets(
   trx: Transaction<Database>,
-  input: RetryBudgetInput[],
-): Promise<void> {
-  if (input.length === 0) return;
-  await sql`
-    with input as (
-      select * from json_to_recordset(${JSON.stringify(input)}::json) as redriven (
-        subject_id uuid, audit_id uuid, request_id text, rule text, redrive integer)
-    ), locked as materialized (
+  subjectIds: string[],
+): Promise<ReadonlyMap<string, Date>> {
+  if (subjectIds.length === 0) return new Map();
+  const { rows } = await sql<{ id: string; at: Date }>`
+    with locked as materialized (
       select g.id from gifts g
-      where g.id in (select subject_id from input) and g.state in ('queued', 'delivering')
+      where g.id = any (${subjectIds}::uuid[]) and g.state in ('queued', 'delivering')
         and coalesce(g.lease_until < clock_timestamp(), true)
       order by g.id for no key update
     ), revived as (
       update gifts g set dead_lettered_at = null, state_changed_at = clock_timestamp()
       from locked where g.id = locked.id
+      returning g.id, g.state_changed_at as at
     ), forgiven as (
       update deliveries d set attempts_forgiven = d.attempts, dead_lettered_at = null,
         state_changed_at = clock_timestamp()
       where (d.gift_id in (select id from locked) and d.purpose = 'gift')
-        or (d.id in (select subject_id from input) and d.state in ('pending', 'deferred'))
+        or (d.id = any (${subjectIds}::uuid[]) and (d.state in ('pending', 'deferred')
+          or (d.state = 'sending' and d.purpose = 'resend' and d.lease_until < clock_timestamp())))
     )
+    select id, at from revived`.execute(trx);
+  return new Map(rows.map(({ id, at }) => [id, at]));
+}
+
+export type RedriveAudit = {
+  audit_id: string;
+  gift_id: string;
+  request_id: string | null;
+  rule: string | null;
+  redrive: number;
+  at: string;
+};
+
+/** That gifts were sent to their queue again. */
+export async function recordRedrives(trx: Transaction<Database>, input: RedriveAudit[]): Promise<void> {
+  if (input.length === 0) return;
+  await sql`
     insert into audit_records (id, action, actor_kind, subject_kind, subject_id, request_id, data, created_at)
-    select input.audit_id, 'gift.queued', 'reconciler', 'gift', locked.id, input.request_id,
-      jsonb_build_object('reason', 'redriven from the dead-letter queue', 'rule', input.rule, 'redrive', input.redrive),
-      clock_timestamp()
-    from locked join input on input.subject_id = locked.id`.execute(trx);
+    select audit_id, 'gift.queued', 'reconciler', 'gift', gift_id, request_id,
+      jsonb_build_object('reason', 'redriven from the dead-letter queue', 'rule', rule, 'redrive', redrive), at
+    from json_to_recordset(${JSON.stringify(input)}::json) as redriven (
+      audit_id uuid, gift_id uuid, request_id text, rule text, redrive integer, at timestamptz)`.execute(trx);
 }
 
 /** Locks gifts that are to be failed; those that a worker is delivering at this moment are left out of the answer. */

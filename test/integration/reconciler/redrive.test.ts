@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { toUuid } from '../../../services/domain/ids.ts';
+import { newId, toUuid } from '../../../services/domain/ids.ts';
 import { creationContext } from '../../../services/queue/trace-context.ts';
 import { failEntries, rewriteResponse } from '../../support/faults.ts';
 import {
@@ -75,6 +75,29 @@ describe('redrive', () => {
     expect(stored).toMatchObject({ outcome: 'converged', dry_run: false, counts: { redriven: 25 } });
   });
 
+  test('a resend whose worker died while sending gets its whole budget again too', async () => {
+    const [id] = await deadGifts(scene, 1);
+    if (id === undefined) throw new Error('no gift');
+    const { db } = scene.database;
+    for (const state of ['delivering', 'delivered'] as const) {
+      const changed = { state, dead_lettered_at: null };
+      await db.updateTable('gifts').set(changed).where('id', '=', toUuid(id)).execute();
+    }
+    const resend = newId('dlv');
+    const row = { id: toUuid(resend), gift_id: toUuid(id), purpose: 'resend', channel: 'email' } as const;
+    const lapsed = { state: 'sending', lease_until: new Date(Date.now() - 60_000) } as const;
+    await db
+      .insertInto('deliveries')
+      .values({ ...row, ...lapsed, attempts: 6, attempts_forgiven: 0, state_changed_at: new Date() })
+      .execute();
+    await bury(scene, [giftMessage(resend)]);
+    expect((await run(scene)).counts).toMatchObject({ redriven: 1 });
+    const after = db.selectFrom('deliveries').select(['attempts', 'attempts_forgiven']);
+    expect(await after.where('id', '=', toUuid(resend)).execute()).toEqual([
+      { attempts: 6, attempts_forgiven: 6 },
+    ]);
+  });
+
   test('P35: of a send that failed in part, exactly the sent ones leave the dead-letter queue', async () => {
     const ids = await deadGifts(scene, 10);
     await buryGifts(scene, ids);
@@ -96,10 +119,19 @@ describe('redrive', () => {
     expect(await contents(scene, 'dead-letters')).toEqual({ ready: kept, inFlight: [] });
     expect((await contents(scene, 'queue')).ready).toEqual(ids.filter((id) => !kept.includes(id)).toSorted());
     expect((await letters()).filter(({ applied_at }) => applied_at === null)).toHaveLength(3);
+    const audits = () =>
+      scene.database.db
+        .selectFrom('audit_records')
+        .select('subject_id')
+        .where('subject_id', 'in', ids.map(toUuid))
+        .where('action', '=', 'gift.queued')
+        .execute();
+    expect(await audits()).toHaveLength(7);
 
     scene.proxy.heal();
     const second = await run(scene);
     expect(second.counts).toMatchObject({ scanned: 3, redriven: 3, errors: 0 });
+    expect((await audits()).map((row) => row.subject_id).toSorted()).toEqual(ids.map(toUuid).toSorted());
     expect((await contents(scene, 'queue')).ready).toEqual(ids.toSorted());
     expect((await contents(scene, 'dead-letters')).ready).toEqual([]);
   });
