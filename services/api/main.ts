@@ -12,6 +12,7 @@ import { composeMessage } from '../queue/compose-message.ts';
 import { startAdminServer } from '../runtime/admin-server.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
 import { parseEnv } from '../runtime/env.ts';
+import { logOptions } from '../runtime/env-variables.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
 import { runMain } from '../runtime/run-main.ts';
 import { buildApp } from './app.ts';
@@ -72,20 +73,7 @@ await runMain('api', async (lifecycle) => {
 });
 
 async function startObserving(config: ApiConfig, lifecycle: Lifecycle) {
-  const logger = createLogger({
-    service: 'api',
-    level: config.LOG_LEVEL,
-    format: config.LOG_FORMAT,
-    ...(config.LOG_FILE === undefined
-      ? {}
-      : {
-          file: {
-            path: config.LOG_FILE,
-            maxBytes: config.LOG_FILE_MAX_BYTES,
-            maxFiles: config.LOG_FILE_MAX_COUNT,
-          },
-        }),
-  });
+  const logger = createLogger({ service: 'api', ...logOptions(config) });
   lifecycle.configure({ log: logger, graceSeconds: config.SHUTDOWN_GRACE_SECONDS });
   lifecycle.onShutdown('log', () => logger.close());
   const stopTracing = await startTracing({

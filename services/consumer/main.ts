@@ -8,6 +8,7 @@ import { type QueueInfo, waitForQueue } from '../queue/provision.ts';
 import { maxReceiveCountFor } from '../queue/queue-settings.ts';
 import { createQueueClients, type QueueClients } from '../queue/sqs.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
+import { logOptions } from '../runtime/env-variables.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
 import { runMain } from '../runtime/run-main.ts';
 import { startAdmin } from './admin.ts';
@@ -78,13 +79,7 @@ async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void
 }
 
 function openLog(lifecycle: Lifecycle, config: ConsumerConfig): Logger {
-  const { LOG_FILE: path, LOG_FILE_MAX_BYTES: maxBytes, LOG_FILE_MAX_COUNT: maxFiles } = config;
-  const log = createLogger({
-    service: 'consumer',
-    level: config.LOG_LEVEL,
-    format: config.LOG_FORMAT,
-    ...(path === undefined ? {} : { file: { path, maxBytes, maxFiles } }),
-  });
+  const log = createLogger({ service: 'consumer', ...logOptions(config) });
   lifecycle.configure({ log, graceSeconds: config.SHUTDOWN_GRACE_SECONDS });
   lifecycle.onShutdown('log', () => log.close());
   return log;

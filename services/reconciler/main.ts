@@ -7,6 +7,7 @@ import { composeMessage } from '../queue/compose-message.ts';
 import { NoDeadLetterQueueError } from '../queue/dead-letter-queue.ts';
 import { createQueueClients } from '../queue/sqs.ts';
 import { systemClock } from '../runtime/clock.ts';
+import { logOptions } from '../runtime/env-variables.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
 import { runMain } from '../runtime/run-main.ts';
 import { type Arguments, parseArguments, usage } from './arguments.ts';
@@ -78,13 +79,7 @@ async function reconcileAll(
 }
 
 function openLog(lifecycle: Lifecycle, config: ReconcilerConfig): Logger {
-  const { LOG_FILE: path, LOG_FILE_MAX_BYTES: maxBytes, LOG_FILE_MAX_COUNT: maxFiles } = config;
-  const log = createLogger({
-    service: 'reconciler',
-    level: config.LOG_LEVEL,
-    format: config.LOG_FORMAT,
-    ...(path === undefined ? {} : { file: { path, maxBytes, maxFiles } }),
-  });
+  const log = createLogger({ service: 'reconciler', ...logOptions(config) });
   lifecycle.configure({ log, graceSeconds: config.SHUTDOWN_GRACE_SECONDS });
   lifecycle.onShutdown('log', () => log.close());
   return log;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { giftStates } from '../domain/gifts/gift.ts';
 import { durationPattern, durationSeconds } from './duration.ts';
 import type { Policy, PolicyRule } from './policy.ts';
 
@@ -13,23 +14,7 @@ const matchSchema = z.strictObject({
     .array(z.enum(['transient', 'permanent', 'poison', 'unknown']))
     .min(1)
     .optional(),
-  giftStates: z
-    .array(
-      z.enum([
-        'held',
-        'scheduled',
-        'queued',
-        'delivering',
-        'delivered',
-        'claimed',
-        'failed',
-        'rejected',
-        'cancelled',
-        'expired',
-      ]),
-    )
-    .min(1)
-    .optional(),
+  giftStates: z.array(z.enum(giftStates)).min(1).optional(),
   types: z
     .array(z.enum(['gift.deliver', 'delivery.send']))
     .min(1)

@@ -74,6 +74,13 @@ export const loggingEnv = {
     .describe('Set how many rotated log files are kept (default 5).'),
 };
 
+/** What a logger takes, out of what {@link loggingEnv} read. */
+export function logOptions(env: z.output<z.ZodObject<typeof loggingEnv>>) {
+  const { LOG_FILE: path, LOG_FILE_MAX_BYTES: maxBytes, LOG_FILE_MAX_COUNT: maxFiles } = env;
+  const file = path === undefined ? undefined : { path, maxBytes, maxFiles };
+  return { level: env.LOG_LEVEL, format: env.LOG_FORMAT, file };
+}
+
 export const httpServerEnv = {
   PORT: port(8_080).describe('Set the port of the API (default 8080; 0 takes any free one).'),
   HOST: z.string().optional().describe('Set the address to listen on; left out, all interfaces.'),

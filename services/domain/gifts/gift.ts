@@ -36,6 +36,8 @@ export const giftTransitions: Readonly<Record<GiftState, readonly GiftState[]>> 
   expired: [],
 };
 
+export const giftStates = Object.keys(giftTransitions) as GiftState[];
+
 export function canGo(from: GiftState, to: GiftState): boolean {
   return giftTransitions[from].includes(to);
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import type { FailureClass, GiftState } from '../../../services/database/states.ts';
+import type { FailureClass } from '../../../services/database/states.ts';
+import { giftStates } from '../../../services/domain/gifts/gift.ts';
 import { newId } from '../../../services/domain/ids.ts';
 import { encodeEnvelope } from '../../../services/queue/envelope.ts';
 import type { QueueMessage } from '../../../services/queue/message.ts';
@@ -10,18 +11,6 @@ import { readPolicy } from '../../../services/reconciler/policy-document.ts';
 import type { SeenLetter } from '../../../services/reconciler/seen-letter.ts';
 
 export const classes: FailureClass[] = ['transient', 'permanent', 'poison', 'unknown'];
-export const giftStates: GiftState[] = [
-  'held',
-  'scheduled',
-  'queued',
-  'delivering',
-  'delivered',
-  'claimed',
-  'failed',
-  'rejected',
-  'cancelled',
-  'expired',
-];
 
 let serial = 0;
 

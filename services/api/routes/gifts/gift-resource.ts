@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { claimToken, claimUrl } from '../../../domain/gifts/claim-token.ts';
-import type { Gift } from '../../../domain/gifts/gift.ts';
+import { type Gift, giftStates } from '../../../domain/gifts/gift.ts';
 import type { Keyring } from '../../../domain/recipients/keyring.ts';
 
 const timestamp = z.iso.datetime();
@@ -10,18 +10,7 @@ export const giftSchema = z
   .object({
     id: z.string().meta({ examples: ['gft_01k3v5j8y6e4q9s7w2x0z1a2b3'] }),
     object: z.literal('gift'),
-    state: z.enum([
-      'held',
-      'scheduled',
-      'queued',
-      'delivering',
-      'delivered',
-      'claimed',
-      'failed',
-      'rejected',
-      'cancelled',
-      'expired',
-    ]),
+    state: z.enum(giftStates),
     value: z.object({ amount: z.int(), currency: z.string() }),
     recipient: z.object({ type: z.enum(['email', 'wallet']), masked: z.string() }),
     binding: z.enum(['bearer', 'email_otp', 'wallet_signature']),
