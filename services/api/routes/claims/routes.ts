@@ -1,4 +1,4 @@
-import { Router } from 'express';
+import { type RequestHandler, Router } from 'express';
 import type { ApiDeps } from '../../deps.ts';
 import { jsonOrFormBody } from '../../middleware/body.ts';
 import { methodNotAllowed } from '../../middleware/error-handler.ts';
@@ -13,5 +13,11 @@ export function claimRoutes(deps: ApiDeps, { limit }: Guards): Router {
     .route('/v1/claims')
     .post(limit.claim, jsonOrFormBody, claimBody, makeClaim(deps), claimRefusal)
     .all(methodNotAllowed('POST'));
+  router.get('/favicon.ico', noIcon);
   return router;
 }
+
+/** Browsers ask for it on every page; a 404 would stand as an error in the console of whoever opens a claim link. */
+const noIcon: RequestHandler = (_request, response) => {
+  response.status(204).set('Cache-Control', 'public, max-age=86400').end();
+};
