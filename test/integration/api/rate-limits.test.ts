@@ -119,23 +119,26 @@ describe('P48: the store', () => {
       poolMax: 2,
       applicationName: 'largesse-test-silent',
     });
-    const failures: unknown[] = [];
-    const limits = createRateLimits(silent, {
-      policies: { ip: perMinute(30), key: perMinute(3), claim: perMinute(3) },
-      timeoutMs: 50,
-      onStoreFailure: (error) => failures.push(error),
-    });
-    const twenty = () => Array.from({ length: 20 }, () => limits.ip.consume('192.0.2.1'));
-    const firstWave = twenty();
-    await connected.promise;
-    // They wait behind the statement that hangs, and must not be sent to the same store after it.
-    const secondWave = twenty();
-    const verdicts = await Promise.all([...firstWave, ...secondWave]);
-    expect([sockets.length, failures.length]).toEqual([1, 1]);
-    expect(verdicts.filter(({ allowed }) => allowed)).toHaveLength(30);
-    for (const socket of sockets) socket.destroy();
-    mute.close();
-    await silent.db.destroy();
+    try {
+      const failures: unknown[] = [];
+      const limits = createRateLimits(silent, {
+        policies: { ip: perMinute(30), key: perMinute(3), claim: perMinute(3) },
+        timeoutMs: 50,
+        onStoreFailure: (error) => failures.push(error),
+      });
+      const twenty = () => Array.from({ length: 20 }, () => limits.ip.consume('192.0.2.1'));
+      const firstWave = twenty();
+      await connected.promise;
+      // They wait behind the statement that hangs, and must not be sent to the same store after it.
+      const secondWave = twenty();
+      const verdicts = await Promise.all([...firstWave, ...secondWave]);
+      expect([sockets.length, failures.length]).toEqual([1, 1]);
+      expect(verdicts.filter(({ allowed }) => allowed)).toHaveLength(30);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      mute.close();
+      await silent.db.destroy();
+    }
   });
 
   test('P48: a key of 300 characters is counted like any other', async () => {
