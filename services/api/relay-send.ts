@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import { parkOutboxRow } from '../database/queries/outbox.ts';
+import { parkOutboxRow, releaseOutboxRows } from '../database/queries/outbox.ts';
 import type { Database } from '../database/schema.ts';
 import type { OutboxRow } from '../domain/gifts/accept-gifts.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -21,18 +21,21 @@ export type RelayDeps = {
 export type Sent = {
   /** ids of rows that SQS has, and that may be deleted */
   sent: string[];
+  /** rows that can never be sent */
+  refused: { row: OutboxRow; reason: string }[];
   /** ids of rows to try again */
   failed: string[];
   /** why, of the first that failed */
   reason: string | null;
 };
 
-/** Sends rows, queue by queue. Rows that can never be sent are parked on the way. */
+/** Sends rows, queue by queue. What becomes of the rows is the caller's, who must delete the sent ones first. */
 export async function sendRows(deps: RelayDeps, rows: readonly OutboxRow[]): Promise<Sent> {
   const byQueue = Map.groupBy(rows, (row) => row.queue);
   const parts = await Promise.all([...byQueue].map(([queue, group]) => sendToQueue(deps, queue, group)));
   return {
     sent: parts.flatMap((part) => part.sent),
+    refused: parts.flatMap((part) => part.refused),
     failed: parts.flatMap((part) => part.failed),
     reason: parts.find((part) => part.reason !== null)?.reason ?? null,
   };
@@ -52,20 +55,15 @@ async function sendToQueue(deps: RelayDeps, queue: string, rows: OutboxRow[]): P
     links: rows.map((row) => traceparentOf(row.traceHeader)),
   } as const;
   const results = await inSpan(`send ${queue}`, span, () => deps.send(queue, rows.map(toMessage)));
-  return await sortOut(deps, queue, rows, results);
+  return sortOut(deps, queue, rows, results);
 }
 
-async function sortOut(
-  deps: RelayDeps,
-  queue: string,
-  rows: OutboxRow[],
-  results: readonly SendResult[],
-): Promise<Sent> {
-  const outcome: Sent = { sent: [], failed: [], reason: null };
+function sortOut(deps: RelayDeps, queue: string, rows: OutboxRow[], results: readonly SendResult[]): Sent {
+  const outcome: Sent = { sent: [], refused: [], failed: [], reason: null };
   for (const [index, row] of rows.entries()) {
     const result = results[index];
     if (result?.ok) outcome.sent.push(row.id);
-    else if (result && !result.retryable) await park(deps, row, result.reason);
+    else if (result && !result.retryable) outcome.refused.push({ row, reason: result.reason });
     else {
       outcome.failed.push(row.id);
       outcome.reason ??= result?.reason ?? 'no result';
@@ -75,14 +73,18 @@ async function sortOut(
   return outcome;
 }
 
-async function park({ db, logger }: RelayDeps, row: OutboxRow, reason: string): Promise<void> {
-  await parkOutboxRow(db, row.id, reason);
-  logger.error('a message can never be sent and was parked', {
-    event: 'outbox_row_parked',
-    outbox_id: row.id,
-    queue: row.queue,
-    reason,
-  });
+/** Parks what can never be sent, and frees what is to be tried again. */
+export async function keepUnsent({ db, logger }: RelayDeps, { refused, failed }: Sent): Promise<void> {
+  if (failed.length > 0) await releaseOutboxRows(db, failed);
+  for (const { row, reason } of refused) {
+    await parkOutboxRow(db, row.id, reason);
+    logger.error('a message can never be sent and was parked', {
+      event: 'outbox_row_parked',
+      outbox_id: row.id,
+      queue: row.queue,
+      reason,
+    });
+  }
 }
 
 function toMessage(row: OutboxRow): OutgoingMessage {

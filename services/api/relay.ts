@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { claimOutboxRows, deleteOutboxRows, releaseOutboxRows } from '../database/queries/outbox.ts';
+import { claimOutboxRows, deleteOutboxRows } from '../database/queries/outbox.ts';
 import type { OutboxRow } from '../domain/gifts/accept-gifts.ts';
 import { Batcher } from '../queue/batcher.ts';
 import { Loop } from './loop.ts';
-import { type RelayDeps, sendRows } from './relay-send.ts';
+import { keepUnsent, type RelayDeps, sendRows } from './relay-send.ts';
 
 export type RelayOptions = {
   sweepEveryMs?: number;
@@ -103,13 +103,14 @@ export class Relay {
 
   async #publishFresh(rows: readonly InHand[]): Promise<undefined[]> {
     const since = performance.now() - staleMs;
-    const { sent, failed } = await sendRows(
+    const outcome = await sendRows(
       this.#deps,
       rows.filter((held) => held.since >= since).map((held) => held.row),
     );
-    this.#note(failed.length > 0);
-    if (failed.length > 0) await releaseOutboxRows(this.#deps.db, failed);
-    for (const id of sent) void this.#sent.add(id).catch((error: unknown) => this.#report(error));
+    this.#note(outcome.failed.length > 0);
+    // Deletes first: were they behind a statement that fails, what SQS has would go out again.
+    for (const id of outcome.sent) void this.#sent.add(id).catch((error: unknown) => this.#report(error));
+    await keepUnsent(this.#deps, outcome);
     return rows.map(() => undefined);
   }
 
@@ -129,11 +130,12 @@ export class Relay {
     const size = this.#sendingFails ? 10 : this.#options.claimSize;
     const claimed = await claimOutboxRows(db, size, this.#options.leaseSeconds);
     if (claimed.length === 0) return false;
-    const { sent, failed, reason } = await sendRows(this.#deps, claimed.map(toOutboxRow));
+    const outcome = await sendRows(this.#deps, claimed.map(toOutboxRow));
+    const { sent, failed, reason } = outcome;
     await deleteOutboxRows(db, sent);
     this.#note(failed.length > 0);
+    await keepUnsent(this.#deps, outcome);
     if (failed.length === 0) return claimed.length === size;
-    await releaseOutboxRows(db, failed);
     throw new Error(`${failed.length} of ${claimed.length} messages were not taken: ${reason}`);
   }
 

@@ -112,6 +112,30 @@ describe('publish', () => {
     expect(queue.sent).toHaveLength(5);
   });
 
+  test.each([
+    ['published at once', 600],
+    ['found by a sweep', 0],
+  ])('what SQS has is deleted even if the rest can not be parked or released: %s', async (_how, lease) => {
+    // The database refuses every update of a row that SQS did not take.
+    await database.pool.query(`create function refuse() returns trigger language plpgsql as
+      $$ begin raise exception 'refused'; end $$`);
+    const [huge, busy, ...fine] = await write(8, lease);
+    const answers = new Map<string, SendResult>([
+      [huge?.body ?? '', { ok: false, reason: 'oversize', retryable: false }],
+      [busy?.body ?? '', unavailable],
+    ]);
+    const refuseUpdates = `create trigger refuse before update on outbox for each row execute function refuse()`;
+    const queue = fakeQueue(async ({ body }) => {
+      if (queue.calls === 1 && body === huge?.body) await database.pool.query(refuseUpdates);
+      return answers.get(body) ?? taken;
+    });
+    const { relay } = relayTo(queue);
+    if (lease === 0) relay.start();
+    else relay.publish([huge, busy, ...fine].filter((row) => row !== undefined));
+    await eventually(async () => expect(await pending()).toBe(2));
+    expect(queue.sent.toSorted()).toEqual(fine.map(({ body }) => body).toSorted());
+  });
+
   test('stop sends what is in memory before it ends', async () => {
     const queue = fakeQueue();
     const { relay } = relayTo(queue, { gatherMs: 60_000 });
