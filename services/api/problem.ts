@@ -58,6 +58,7 @@ export const problemKinds: Readonly<Record<ProblemCode, ProblemKind>> = {
   external_id_taken: { status: 409, title: 'external_id is taken', retryable: false },
   resend_limit_reached: { status: 409, title: 'Resent too often', retryable: false },
   idempotency_key_in_progress: { status: 409, title: 'The first request is still running', retryable: true },
+  claim_not_ready: { status: 409, title: 'The gift is still on its way', retryable: true },
   claim_unavailable: { status: 410, title: 'The gift can not be claimed', retryable: false },
   payload_too_large: { status: 413, title: 'The body is too large', retryable: false },
   unsupported_media_type: { status: 415, title: 'Unsupported content type', retryable: false },

@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'funding_account_missing'
   | 'resend_too_soon'
   | 'resend_limit_reached'
+  | 'claim_not_ready'
   | 'claim_unavailable'
   | 'idempotency_key_missing'
   | 'idempotency_key_mismatch'

@@ -26,7 +26,7 @@ export type ClaimRequest = { token: string; idempotencyKey: string; requestId: s
 /**
  * Takes the voucher, once. The claim itself remembers the key that made it: the same key gets the same code again,
  * any other is refused.
- * @throws DomainError `not_found`, `state_conflict`, `claim_unavailable`
+ * @throws DomainError `not_found`, `claim_not_ready`, `state_conflict`, `claim_unavailable`
  */
 export async function claimVoucher(
   trx: Transaction<Database>,
@@ -58,7 +58,7 @@ export async function claimVoucher(
 const refusals: Readonly<Record<ClaimStatus, (() => DomainError) | null>> = {
   open: null,
   not_ready: () =>
-    new DomainError('state_conflict', 'the gift is still on its way; try again in a few seconds', {
+    new DomainError('claim_not_ready', 'the gift is still on its way; try again in a few seconds', {
       retryAfterSeconds: 5,
     }),
   claimed: () => new DomainError('state_conflict', 'the gift was claimed already'),

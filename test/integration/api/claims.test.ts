@@ -194,11 +194,9 @@ describe('POST /v1/claims', () => {
   test('409 with Retry-After while the gift is still on its way', async () => {
     const { body: queued } = await postGift(api, sender);
     const answer = await claim(claimToken(keyring, queued.id, 1));
-    expect([answer.status, answer.body.code, answer.headers['retry-after']]).toEqual([
-      409,
-      'state_conflict',
-      '5',
-    ]);
+    const { code, retryable } = answer.body;
+    expect([answer.status, code, retryable]).toEqual([409, 'claim_not_ready', true]);
+    expect(answer.headers['retry-after']).toBe('5');
   });
 
   test('410 when it has expired, even before the sweep says so, and when it was cancelled', async () => {

@@ -32,7 +32,7 @@ export const claimPaths: ZodOpenApiPathsObject = {
         200: { description: 'The code, for people', html: true },
         201: { description: 'Claimed', schema: claimSchema },
       },
-      problems: ['not_found', 'state_conflict', 'claim_unavailable'],
+      problems: ['not_found', 'claim_not_ready', 'state_conflict', 'claim_unavailable'],
     }),
   },
 };
