@@ -5,6 +5,7 @@ import { codeOf } from '../../../services/domain/vouchers/code.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { ReceivedMail } from '../../support/mail-text.ts';
 import { deadLetters } from '../consumer/world.ts';
+import { cancel, claim, claimByForm, expectMails, getText, resend } from './privacy-steps.ts';
 import { type SpanCollector, startSpanCollector } from './span-collector.ts';
 import { type ApiProcess, acceptOverHttp, createSystem, postJson, type System } from './system.ts';
 
@@ -24,6 +25,8 @@ const emails = {
   delivered: 'zelda.privacy@recipient.example',
   refused: 'rosalind.privacy@refusing.example',
   deferred: 'dorothea.privacy@deferring.example',
+  reminded: 'persephone.privacy@recipient.example',
+  cancelled: 'hildegard.privacy@recipient.example',
   invalid: 'ignatia.privacy@@invalid.example',
 };
 const wallet = '0x52908400098527886E0F7030069857D2E4169EE7';
@@ -45,21 +48,33 @@ test('P59: no address, wallet, code, token or message in any log, trace, metric,
     if (to === emails.deferred && at === 'content') return { kind: 'reply', at, code: 451 };
     return { kind: 'accept' };
   });
-  const tracing = { OTEL_EXPORTER_OTLP_ENDPOINT: spans.endpoint, LOG_LEVEL: 'debug', MAX_RETRY_COUNT: '1' };
+  const tracing = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: spans.endpoint,
+    LOG_LEVEL: 'debug',
+    MAX_RETRY_COUNT: '1',
+    RESEND_COOLDOWN_SECONDS: '0',
+  };
   const api = await system.startApi(tracing);
   const smtp = system.mail.url.replace('smtp://', `smtp://mailer:${smtpPassword}@`);
   const consumer = await system.startConsumer({ ...tracing, SMTP_URL: smtp });
 
-  const [delivered, refused, deferred, toWallet] = (await acceptOverHttp(api, system.sender, [
-    giftFor(emails.delivered),
-    giftFor(emails.refused),
-    giftFor(emails.deferred),
-    { ...giftFor(''), recipient: { type: 'wallet', address: wallet } },
-  ])) as [GiftId, GiftId, GiftId, GiftId];
-  const ids = [delivered, refused, deferred, toWallet];
+  const [delivered, refused, deferred, toWallet, reminded, cancelled] = (await acceptOverHttp(
+    api,
+    system.sender,
+    [
+      giftFor(emails.delivered),
+      giftFor(emails.refused),
+      giftFor(emails.deferred),
+      { ...giftFor(''), recipient: { type: 'wallet', address: wallet } },
+      { ...giftFor(emails.reminded), expires_at: new Date(Date.now() + 3_600_000).toISOString() },
+      giftFor(emails.cancelled),
+    ],
+  )) as [GiftId, GiftId, GiftId, GiftId, GiftId, GiftId];
+  const ids = [delivered, refused, deferred, toWallet, reminded, cancelled];
+  const alive = [delivered, toWallet, reminded, cancelled];
   await eventually(
     async () => {
-      expect(await statesOf([delivered, toWallet])).toEqual(['delivered', 'delivered']);
+      expect(await statesOf(alive)).toEqual(alive.map(() => 'delivered'));
       expect(await deadLetters(system.emulator, { deadLetterName: `${system.queueName}-dlq` })).toHaveLength(
         2,
       );
@@ -69,7 +84,13 @@ test('P59: no address, wallet, code, token or message in any log, trace, metric,
   const mail = system.mail.mails().find(({ to }) => to.includes(emails.delivered));
   expect(mail?.text).toContain(message);
   const errorBodies = await provokeErrors(api, mail?.link ?? '');
-  const code = await claim(api, delivered);
+  const schedule = await system.startApi(tracing);
+  await expectMails(system, emails.reminded, ['sent you a gift', 'expires soon']);
+  expect(await schedule.stop()).toBe(0);
+  const changes = [await resend(system, api, delivered), await cancel(system, api, cancelled)];
+  await expectMails(system, emails.delivered, ['sent you a gift', 'sent again']);
+  const form = await claimByForm(system, api, reminded);
+  const codes = [await claim(system, api, delivered), form.code];
   const read = await readBack(api, delivered);
   const metrics = await Promise.all(
     [api, consumer].map(async ({ metricsUrl }) => (await fetch(metricsUrl)).text()),
@@ -79,17 +100,19 @@ test('P59: no address, wallet, code, token or message in any log, trace, metric,
   expect(await api.stop()).toBe(0);
 
   const places: Record<string, string> = {
-    'the log of the API': api.output(),
+    'the log of the API': `${api.output()}\n${schedule.output()}`,
     'the log of the consumer': consumer.output(),
     'the log of the reconciler': reconciler.output(),
     'the spans': spans.received(),
     'the metrics': metrics.join('\n'),
     'the error bodies': errorBodies.join('\n'),
     'timeline, dead letters and queues': read,
+    'the answers to resend and cancel': changes.join('\n'),
+    'the page of a second claim': form.refusalPage,
     'the queue messages': JSON.stringify(sqsRequests(system)),
     'the records': await records(),
   };
-  const needles = [...(await secretsOf(ids)), code, ...personal(), system.sender.key, smtpPassword];
+  const needles = [...(await secretsOf(ids)), ...codes, ...personal(), system.sender.key, smtpPassword];
   for (const [place, text] of Object.entries(places)) {
     const found = needles.filter((needle) => text.toLowerCase().includes(needle.toLowerCase()));
     expect({ place, found }).toEqual({ place, found: [] });
@@ -171,16 +194,6 @@ async function provokeErrors(api: ApiProcess, link: string): Promise<string[]> {
   return answers.map(({ text }) => text);
 }
 
-/** What the recipient does. @returns the voucher's code, which the answer shows once */
-async function claim(api: ApiProcess, id: GiftId): Promise<string> {
-  const token = claimToken(system.keyring, id, 1);
-  const page = await getText(api, `/claim/${token}`);
-  expect(page.status).toBe(200);
-  const { status, text } = await postJson(api, null, '/v1/claims', { token });
-  expect(status).toBe(201);
-  return (JSON.parse(text) as { voucher: { code: string } }).voucher.code;
-}
-
 async function readBack(api: ApiProcess, id: GiftId): Promise<string> {
   const { key } = system.sender;
   // Not the gift itself: of a wallet gift it shows the sender the link that they are to publish.
@@ -188,16 +201,6 @@ async function readBack(api: ApiProcess, id: GiftId): Promise<string> {
   const answers = await Promise.all(paths.map((path) => getText(api, path, key)));
   expect(answers.map(({ status }) => status)).toEqual(paths.map(() => 200));
   return answers.map(({ text }) => text).join('\n');
-}
-
-async function getText(
-  api: ApiProcess,
-  path: string,
-  key?: string,
-): Promise<{ status: number; text: string }> {
-  const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
-  const answer = await fetch(`${api.url}${path}`, { headers });
-  return { status: answer.status, text: await answer.text() };
 }
 
 function sqsRequests({ apiProxy, consumerProxy }: System): unknown[] {
