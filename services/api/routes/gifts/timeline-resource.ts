@@ -1,14 +1,22 @@
 import { z } from 'zod';
+import type { GiftState } from '../../../database/states.ts';
+import { giftStates } from '../../../domain/gifts/gift.ts';
 import type { TimelineEntry } from '../../../domain/gifts/timeline.ts';
 import { fromUuid } from '../../../domain/ids.ts';
 
 const timestamp = z.iso.datetime();
+/** What the gift became by an entry, or null when the entry changed nothing about that. */
+const stateSchema = z.enum(giftStates).nullable().meta({
+  description:
+    'The state that the gift came into by this entry. An attempt that ended otherwise than `sent` brought it back to `queued` at `finished_at`.',
+});
 const failureClass = z.enum(['transient', 'permanent', 'poison', 'unknown']);
 
 const eventSchema = z.object({
   id: z.string(),
   object: z.literal('audit_record'),
   at: timestamp,
+  state: stateSchema,
   action: z.string().meta({ examples: ['gift.accepted'] }),
   actor: z.object({ kind: z.string(), id: z.string().nullable() }),
   request_id: z.string().nullable(),
@@ -19,6 +27,7 @@ const attemptSchema = z.object({
   id: z.string(),
   object: z.literal('delivery_attempt'),
   at: timestamp,
+  state: stateSchema,
   delivery_id: z.string(),
   purpose: z.enum(['gift', 'resend', 'reminder']),
   channel: z.enum(['email', 'wallet']),
@@ -37,6 +46,7 @@ const deadLetterSchema = z.object({
   id: z.string(),
   object: z.literal('dead_letter'),
   at: timestamp,
+  state: stateSchema,
   queue: z.string(),
   message_id: z.string(),
   class: failureClass,
@@ -67,6 +77,7 @@ export function timelineResource(entry: TimelineEntry): TimelineResource {
         id: fromUuid('ddl', id),
         object: 'dead_letter',
         at,
+        state: null,
         ...letter,
         applied_at: appliedAt?.toISOString() ?? null,
       };
@@ -81,11 +92,24 @@ function eventResource(record: Entry<'event'>['record'], at: string): TimelineRe
     id: fromUuid('aud', record.id),
     object: 'audit_record',
     at,
+    state: stateAfter(record),
     action: record.action,
     actor: { kind: record.actor_kind, id: actorId(record) },
     request_id: record.request_id,
     data: record.data,
   };
+}
+
+/** `gift.<state>` names the state; an accept tells whether the gift was queued or scheduled. */
+export function stateAfter({
+  action,
+  data,
+}: {
+  action: string;
+  data: Record<string, unknown>;
+}): GiftState | null {
+  const named = action === 'gift.accepted' ? data['state'] : action.replace(/^gift\./, '');
+  return giftStates.find((state) => state === named) ?? null;
 }
 
 function actorId({ actor_kind: kind, actor_id: id }: Entry<'event'>['record']): string | null {
@@ -100,6 +124,7 @@ function attemptResource(attempt: Entry<'attempt'>['attempt'], at: string): Time
     id: fromUuid('dat', attempt.id),
     object: 'delivery_attempt',
     at,
+    state: attempt.purpose === 'gift' ? 'delivering' : null,
     delivery_id: fromUuid('dlv', attempt.delivery_id),
     finished_at: attempt.finished_at?.toISOString() ?? null,
     next_attempt_at: attempt.next_attempt_at?.toISOString() ?? null,
