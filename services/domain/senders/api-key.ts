@@ -38,4 +38,9 @@ export function looksLikeApiKey(text: string): boolean {
   return /^lgk_[0-9a-z]{12}_[0-9A-Za-z_-]{32,128}$/.test(text);
 }
 
+/** The public part of a key, from itself, from `lgk_` and more of it, or from a whole key; null when there is none. */
+export function apiKeyPrefix(text: string): string | null {
+  return /^(?:lgk_)?([0-9a-z]{12})(?:_[0-9A-Za-z_-]*)?$/.exec(text)?.[1] ?? null;
+}
+
 const prefixAlphabet = '0123456789abcdefghjkmnpqrstvwxyz';

@@ -142,17 +142,71 @@ describe('create-sender and create-key', () => {
     });
   });
 
+  test('a revoked key no longer authenticates; revoking it twice is no error', async () => {
+    const sender = await admin(['create-sender', '--name', 'Leaver']);
+    const { stdout: key } = await admin(['create-key', '--sender', sender.stdout, '--roles', 'sender']);
+    const prefix = key.slice(4, 16);
+    for (let time = 0; time < 2; time += 1) {
+      const revoked = await admin(['revoke-key', '--prefix', prefix]);
+      expect([revoked.code, revoked.stdout]).toEqual([0, `revoked: ${prefix}`]);
+    }
+    const keyring = parseKeyring(await readFile(join(folder, 'keyring.json'), 'utf8'));
+    const deps = {
+      findKey: (hash: Buffer) => findApiKey(database.db, hash),
+      keyring,
+      now: new Date(Date.now() + 1_000),
+    };
+    await expect(authenticate(deps, key)).rejects.toMatchObject({ code: 'unauthenticated' });
+  });
+
   test('2, what to change and how it is used, when the command makes no sense', async () => {
     const stranger = ['--sender', 'sen_01k3v5j8y6e4q9s7w2x0z1a2b3', '--roles', 'sender'];
     for (const [args, said] of [
       [['destroy'], 'there is no command "destroy"'],
       [['create-key', ...stranger], 'there is no sender with this id'],
+      [['revoke-key', '--prefix', 'aaaaaaaaaaaa'], 'there is no API key with this prefix'],
+      [['revoke-key', '--prefix', 'lgk_whole_key'], 'not the key itself'],
     ] as const) {
       const { code, stderr, stdout } = await admin([...args]);
       expect([code, stdout]).toEqual([2, '']);
       expect(stderr).toContain(said);
       expect(stderr).toContain('usage: node services/admin/main.ts');
     }
+  });
+});
+
+describe('revoke-key', () => {
+  const create = async (): Promise<string> => {
+    const sender = await admin(['create-sender', '--name', 'Leaver']);
+    return (await admin(['create-key', '--sender', sender.stdout, '--roles', 'sender'])).stdout;
+  };
+  const use = async (key: string) => {
+    const keyring = parseKeyring(await readFile(join(folder, 'keyring.json'), 'utf8'));
+    return await authenticate(
+      { findKey: (hash) => findApiKey(database.db, hash), keyring, now: new Date() },
+      key,
+    );
+  };
+
+  test('0 and that key is refused, no other; 0 and the same time when asked again', async () => {
+    const leaked = await create();
+    const other = await create();
+    const prefix = leaked.slice(4, 16);
+    const first = await admin(['revoke-key', '--prefix', prefix]);
+    expect([first.code, first.stdout]).toEqual([
+      0,
+      expect.stringMatching(new RegExp(`^lgk_${prefix}_… is revoked since \\d{4}-`)),
+    ]);
+    await expect(use(leaked)).rejects.toThrow('the API key was revoked');
+    expect(await use(other)).toMatchObject({ roles: ['sender'] });
+    const again = await admin(['revoke-key', '--prefix', leaked]);
+    expect([again.code, again.stdout]).toEqual([0, first.stdout]);
+  });
+
+  test('2 when there is no such key', async () => {
+    const { code, stdout, stderr } = await admin(['revoke-key', '--prefix', '000000000000']);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('there is no key lgk_000000000000_…');
   });
 });
 
