@@ -17,7 +17,6 @@ export type Command =
       };
     }
   | { name: 'revoke-key'; prefix: string }
-  | { name: 'revoke-key'; prefix: string }
   | { name: 'create-keyring'; file: string; keyId: string };
 
 export const usage = `usage: node services/admin/main.ts <command>
@@ -26,7 +25,6 @@ export const usage = `usage: node services/admin/main.ts <command>
   create-sender --name N [--kind system|person]
   create-key --sender sen_… --roles R[,R…] [--scopes S[,S…]] [--name N] [--expires-at T]
                                            prints the key, once
-  revoke-key --prefix P                    ends a key, named by the twelve characters after lgk_
   revoke-key --prefix P                    P: the key's 12 characters after lgk_, which logs show as key_prefix
   create-keyring --file F [--key-id K]     writes a new keyring; never over an existing file
 
@@ -71,11 +69,6 @@ const commands: Record<string, (args: string[]) => Command> = {
         expiresAt: future(given.get('expires-at')),
       },
     };
-  },
-  'revoke-key': (args) => {
-    const prefix = required(options(args, ['prefix']), 'prefix');
-    if (/^[0-9a-z]{12}$/.test(prefix)) return { name: 'revoke-key', prefix };
-    throw new UsageError('--prefix needs the twelve characters after lgk_, not the key itself');
   },
   'revoke-key': (args) => {
     const prefix = apiKeyPrefix(required(options(args, ['prefix']), 'prefix'));

@@ -5,11 +5,10 @@ import { createDatabase } from '../database/client.ts';
 import { violatedConstraint } from '../database/errors.ts';
 import { migrate } from '../database/migrate.ts';
 import type { Database } from '../database/schema.ts';
-import { DomainError } from '../domain/errors.ts';
 import { createKeyringFile, type Keyring, parseKeyring } from '../domain/recipients/keyring.ts';
 import { createApiKey } from '../domain/senders/create-api-key.ts';
 import { createSender } from '../domain/senders/create-sender.ts';
-import { revokeApiKey, revokeApiKey } from '../domain/senders/revoke-api-key.ts';
+import { revokeApiKey } from '../domain/senders/revoke-api-key.ts';
 import { ensureQueue } from '../queue/provision.ts';
 import { maxReceiveCountFor } from '../queue/queue-settings.ts';
 import { createQueueClients } from '../queue/sqs.ts';
@@ -40,8 +39,6 @@ async function run(command: Command): Promise<void> {
       return await withDatabase(async (db) => print(await createSender(db, command.sender)));
     case 'create-key':
       return await withDatabase((db) => printNewKey(db, command.key));
-    case 'revoke-key':
-      return await withDatabase((db) => endKey(db, command.prefix));
     case 'revoke-key':
       return await withDatabase((db) => revokeKey(db, command.prefix));
     case 'create-keyring':
@@ -90,14 +87,6 @@ async function printNewKey(
     throw new UsageError('there is no sender with this id; create-sender makes one', { cause: error });
   });
   print(key);
-}
-
-async function endKey(db: Kysely<Database>, prefix: string): Promise<void> {
-  await revokeApiKey(db, prefix).catch((error: unknown) => {
-    if (!(error instanceof DomainError)) throw error;
-    throw new UsageError(error.message, { cause: error });
-  });
-  print(`revoked: ${prefix}`);
 }
 
 async function revokeKey(db: Kysely<Database>, prefix: string): Promise<void> {

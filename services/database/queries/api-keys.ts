@@ -39,16 +39,6 @@ export async function insertSender(
   await db.insertInto('senders').values(sender).execute();
 }
 
-/** Ends the key for good; revoking it again keeps the first time. @returns whether there is such a key */
-export async function revokeApiKeyByPrefix(db: Kysely<Database>, prefix: string): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('api_keys')
-    .set(({ fn, val, ref }) => ({ revoked_at: fn.coalesce(ref('revoked_at'), val(new Date())) }))
-    .where('prefix', '=', prefix)
-    .executeTakeFirst();
-  return numUpdatedRows > 0n;
-}
-
 export async function insertApiKey(db: Kysely<Database>, key: Insertable<ApiKeysTable>): Promise<void> {
   await db.insertInto('api_keys').values(key).execute();
 }

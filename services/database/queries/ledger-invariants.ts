@@ -19,8 +19,23 @@ export type InvariantName =
   | 'outstanding_matches_vouchers'
   | 'one_claim_per_claimed_gift';
 
-/** Which transfers a gift has, as text such as `commit,reserve`. */
-const movesOf = sql`(select string_agg(t.kind, ',' order by t.kind) from ledger_transfers t where t.gift_id = g.id)`;
+/** Each gift beside how often its money moved which way: grouped in one pass, as a look-up per gift grows with both tables. */
+const giftsWithMoves = sql`gifts g left join (
+  select gift_id,
+    count(*) filter (where kind = 'reserve') as reserves,
+    count(*) filter (where kind = 'commit') as commits,
+    count(*) filter (where kind = 'release') as releases,
+    count(*) filter (where kind = 'return') as returns
+  from ledger_transfers where gift_id is not null group by gift_id) m on m.gift_id = g.id`;
+
+/** Whether a gift's money moved otherwise; so it did when it never moved, and the counts are null. */
+const movedOtherThan = (moves: RawBuilder<unknown>) =>
+  sql`(m.reserves, m.commits, m.releases, m.returns) is distinct from (${moves})`;
+
+const notJustReserved = movedOtherThan(sql`1, 0, 0, 0`);
+const notCommitted = movedOtherThan(sql`1, 1, 0, 0`);
+const notReleased = movedOtherThan(sql`1, 0, 1, 0`);
+const notReturned = movedOtherThan(sql`1, 1, 0, 1`);
 
 const invariants: readonly InvariantQuery[] = [
   {
@@ -57,9 +72,10 @@ const invariants: readonly InvariantQuery[] = [
   {
     name: 'reserved_once',
     meaning: 'each gift has one reservation, of its own amount (gifts that have not)',
-    broken: sql`select count(*) from gifts g where 1 <> (select count(*) from ledger_transfers t
-      join ledger_entries e on e.transfer_id = t.id and e.amount_minor = g.amount_minor
-      where t.gift_id = g.id and t.kind = 'reserve')`,
+    broken: sql`select count(*) from (select 1 from gifts g
+      left join ledger_transfers t on t.gift_id = g.id and t.kind = 'reserve'
+      left join ledger_entries e on e.transfer_id = t.id and e.amount_minor = g.amount_minor
+      group by g.id having count(e.transfer_id) <> 1) differing`,
   },
   {
     name: 'reserved_matches_gifts',
@@ -73,28 +89,28 @@ const invariants: readonly InvariantQuery[] = [
   {
     name: 'under_way_only_reserved',
     meaning: 'a gift that is under way is reserved and no more (gifts that differ)',
-    broken: sql`select count(*) from gifts g
-      where state in ('held', 'scheduled', 'queued', 'delivering') and ${movesOf} is distinct from 'reserve'`,
+    broken: sql`select count(*) from ${giftsWithMoves}
+      where g.state in ('held', 'scheduled', 'queued', 'delivering') and ${notJustReserved}`,
   },
   {
     name: 'delivered_committed',
     meaning: 'a gift that is delivered or claimed is committed, and not returned (gifts that differ)',
-    broken: sql`select count(*) from gifts g
-      where state in ('delivered', 'claimed') and ${movesOf} is distinct from 'commit,reserve'`,
+    broken: sql`select count(*) from ${giftsWithMoves}
+      where g.state in ('delivered', 'claimed') and ${notCommitted}`,
   },
   {
     name: 'ended_refunded',
     meaning: 'a gift that ended otherwise has its money back, once (gifts that differ)',
-    broken: sql`select count(*) from gifts g
-      where (state in ('failed', 'rejected') and ${movesOf} is distinct from 'release,reserve')
-        or (state in ('cancelled', 'expired')
-          and coalesce(${movesOf}, '') not in ('release,reserve', 'commit,reserve,return'))`,
+    broken: sql`select count(*) from ${giftsWithMoves}
+      where (g.state in ('failed', 'rejected') and ${notReleased})
+        or (g.state in ('cancelled', 'expired') and ${notReleased} and ${notReturned})`,
   },
   {
     name: 'one_voucher_per_delivered_gift',
     meaning: 'a delivered gift has one voucher, of its own amount (gifts that have not)',
-    broken: sql`select count(*) from gifts g where state in ('delivered', 'claimed')
-      and 1 <> (select count(*) from vouchers v where v.gift_id = g.id and v.amount_minor = g.amount_minor)`,
+    broken: sql`select count(*) from (select 1 from gifts g
+      left join vouchers v on v.gift_id = g.id and v.amount_minor = g.amount_minor
+      where g.state in ('delivered', 'claimed') group by g.id having count(v.id) <> 1) differing`,
   },
   {
     name: 'outstanding_matches_vouchers',
@@ -117,9 +133,18 @@ const invariants: readonly InvariantQuery[] = [
 
 export type InvariantRow = { name: InvariantName; meaning: string; broken: number };
 
-/** Asks all in one statement, so that all see the same moment, whatever is being written meanwhile. */
+/**
+ * Asks one after the other, each with the whole time limit of a statement, and all of one snapshot, so that all see the
+ * same moment, whatever is being written meanwhile. `db` must not be in a transaction yet.
+ */
 export async function readLedgerInvariants(db: Kysely<Database>): Promise<InvariantRow[]> {
-  const counts = sql.join(invariants.map(({ name, broken }) => sql`(${broken})::bigint as ${sql.ref(name)}`));
-  const { rows } = await sql<Record<InvariantName, number>>`select ${counts}`.execute(db);
-  return invariants.map(({ name, meaning }) => ({ name, meaning, broken: rows[0]?.[name] ?? Number.NaN }));
+  const snapshot = db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only');
+  return await snapshot.execute(async (tx) => {
+    const rows: InvariantRow[] = [];
+    for (const { name, meaning, broken } of invariants) {
+      const { rows: found } = await sql<{ broken: number }>`select (${broken})::bigint as broken`.execute(tx);
+      rows.push({ name, meaning, broken: found[0]?.broken ?? Number.NaN });
+    }
+    return rows;
+  });
 }

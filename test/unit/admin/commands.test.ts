@@ -30,6 +30,8 @@ test.each<[string, string[], string]>([
     ['create-key', '--sender', sender, '--roles', 'sender', '--expires-at', 'soon'],
     'in the future',
   ],
+  ['no prefix', ['revoke-key'], '--prefix is missing'],
+  ['a prefix that is too short', ['revoke-key', '--prefix', 'lgk_0123'], '12 characters after lgk_'],
   ['no file', ['create-keyring'], '--file is missing'],
 ])('%s is refused with what to change', (_what, args, said) => {
   expect(() => parseCommand(args)).toThrow(UsageError);
@@ -56,3 +58,13 @@ test('a whole command is read, in the order of the roles and not of the typing',
     },
   });
 });
+
+test.each([['0123456789ab'], ['lgk_0123456789ab'], [`lgk_0123456789ab_${'x'.repeat(43)}`]])(
+  'the prefix of a key is read from %s',
+  (text) => {
+    expect(parseCommand(['revoke-key', '--prefix', text])).toEqual({
+      name: 'revoke-key',
+      prefix: '0123456789ab',
+    });
+  },
+);
