@@ -58,16 +58,38 @@ export async function acceptClaimed(
   deps: { outbox: OutboxWriter },
   accepts: readonly ClaimedAccept[],
 ): Promise<(AcceptOutcome | Error)[]> {
-  const inserts = accepts.map(({ insert }) => insert);
+  // On one connection: PostgreSQL tells of a refusal before it lets go of the keys that the statement held, and
+  // another connection would find them taken.
+  return await db.connection().execute((connection) => acceptOn(connection, deps, accepts));
+}
+
+async function acceptOn(
+  connection: Kysely<Database>,
+  deps: { outbox: OutboxWriter },
+  accepts: readonly ClaimedAccept[],
+): Promise<(AcceptOutcome | Error)[]> {
   try {
-    const rows = await insertAcceptedGifts(db, inserts, deps.outbox.leaseSeconds);
-    const byId = new Map(rows.map((row) => [row.id, row]));
-    return await Promise.all(accepts.map((accept) => toOutcome(db, accept, byId.get(accept.insert.id))));
+    return await acceptTogether(connection, deps, accepts);
   } catch (error) {
     if (accepts.length === 1) return [refusalOf(error)];
-    const alone = await Promise.all(accepts.map((accept) => acceptClaimed(db, deps, [accept])));
-    return alone.flat();
+    const outcomes: (AcceptOutcome | Error)[] = [];
+    for (const accept of accepts) outcomes.push(...(await acceptOn(connection, deps, [accept])));
+    return outcomes;
   }
+}
+
+async function acceptTogether(
+  connection: Kysely<Database>,
+  { outbox }: { outbox: OutboxWriter },
+  accepts: readonly ClaimedAccept[],
+): Promise<(AcceptOutcome | Error)[]> {
+  const inserts = accepts.map(({ insert }) => insert);
+  const rows = await insertAcceptedGifts(connection, inserts, outbox.leaseSeconds);
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  const outcomes: (AcceptOutcome | Error)[] = [];
+  for (const accept of accepts)
+    outcomes.push(await toOutcome(connection, accept, byId.get(accept.insert.id)));
+  return outcomes;
 }
 
 async function toOutcome(

@@ -98,6 +98,22 @@ test('one that the database refuses does not take the others with it, and leaves
   expect((await balances(database.db, poor)).available).toBe(100);
 });
 
+test('the gifts of a refused statement are tried again on its own connection, where what it held is free', async () => {
+  const poor = await fundedSender(database.db, 100);
+  let connections = 0;
+  const count = () => {
+    connections += 1;
+  };
+  database.pool.on('acquire', count);
+  expect(await words([ask(poor), ask(rich), ask(poor)])).toEqual([
+    'funding_insufficient',
+    'accepted',
+    'funding_insufficient',
+  ]);
+  database.pool.off('acquire', count);
+  expect(connections).toBe(1);
+});
+
 test('the same key twice in one statement makes one gift: the second is a replay, or a mismatch', async () => {
   const claim = { key: 'twice' };
   const accepts = [
