@@ -56,11 +56,12 @@ test(
         name: 'endless',
         url: queue.url,
         deadLetterUrl: queue.deadLetterUrl,
-        visibilityTimeoutSeconds: 2,
+        // Spare enough for a machine that stalls; still extended before a handler times out.
+        visibilityTimeoutSeconds: 6,
       },
       maxInFlight: 100,
       waitTimeSeconds: 1,
-      handlerTimeoutMs: 1_500,
+      handlerTimeoutMs: 3_500,
       abortGraceMs: 20,
       handler: async (_message, { signal }) => {
         serial += 1;
