@@ -1,0 +1,206 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { sql, type Transaction } from 'kysely';
+import type { InvariantName } from '../../../services/database/queries/ledger-invariants.ts';
+import type { Database } from '../../../services/database/schema.ts';
+import { claimToken } from '../../../services/domain/gifts/claim-token.ts';
+import { claimVoucher } from '../../../services/domain/gifts/claim-voucher.ts';
+import { cancelGifts, failGifts } from '../../../services/domain/gifts/end-gifts.ts';
+import { type GiftId, newUuid, toUuid } from '../../../services/domain/ids.ts';
+import { checkLedger } from '../../../services/domain/ledger/invariants.ts';
+import { eventually } from '../../support/eventually.ts';
+import { keyring } from '../../support/gifts.ts';
+import { failure, openStage, type Stage, system } from './stage.ts';
+
+/** One gift of every fate, as the database knows them; each of 2,500 cents of a sender of its own. */
+type Fates = Record<'queued' | 'delivered' | 'claimed' | 'failed' | 'cancelled' | 'returned', string>;
+
+let stage: Stage;
+let fates: Fates;
+beforeEach(async () => {
+  stage = await openStage();
+  fates = await giftsOfEveryFate(stage);
+});
+afterEach(() => stage.close());
+
+async function giftsOfEveryFate({ acceptOne, claimOne, sent, transaction }: Stage): Promise<Fates> {
+  const accepted = async () => (await acceptOne()).id;
+  const delivered = async () => {
+    const id = await accepted();
+    await sent(await claimOne(id));
+    return id;
+  };
+  const gifts = {
+    queued: await accepted(),
+    delivered: await delivered(),
+    claimed: await delivered(),
+    failed: await accepted(),
+    cancelled: await accepted(),
+    returned: await delivered(),
+  };
+  const { class: failureClass, code } = failure;
+  await transaction((trx) => failGifts(trx, [{ id: gifts.failed, class: failureClass, code }], system));
+  await transaction((trx) => cancelGifts(trx, [gifts.cancelled, gifts.returned], system));
+  const proof = {
+    token: claimToken(keyring, gifts.claimed, 1),
+    idempotencyKey: 'claimed',
+    requestId: null,
+  };
+  await transaction((trx) => claimVoucher(trx, { keyring }, proof, new Date()));
+  const ids = Object.entries(gifts).map(([fate, id]: [string, GiftId]) => [fate, toUuid(id)]);
+  return Object.fromEntries(ids) as Fates;
+}
+
+/** What somebody does to the tables who may switch off their triggers. */
+const tamper = (work: (trx: Transaction<Database>) => Promise<unknown>) =>
+  stage.transaction(async (trx) => {
+    await sql`set local session_replication_role = replica`.execute(trx);
+    await work(trx);
+  });
+
+async function broken(): Promise<Partial<Record<InvariantName, number>>> {
+  const invariants = await checkLedger(stage.db);
+  for (const { actual, ok } of invariants) expect(ok).toBe(actual === 0);
+  return Object.fromEntries(invariants.filter(({ ok }) => !ok).map(({ name, actual }) => [name, actual]));
+}
+
+const transferOf = (giftId: string, kind: string) =>
+  sql`(select id from ledger_transfers where gift_id = ${giftId} and kind = ${kind})`;
+const accountOf = (giftId: string, kind: string) =>
+  sql`(select a.id from ledger_accounts a join gifts g using (funding_account_id) where g.id = ${giftId} and a.kind = ${kind})`;
+
+test('all hold over gifts of every fate', async () => {
+  expect(await checkLedger(stage.db)).toHaveLength(13);
+  expect(await broken()).toEqual({});
+});
+
+type Tampering = {
+  what: string;
+  by: (gifts: Fates) => ReturnType<typeof sql>[];
+  breaks: Partial<Record<InvariantName, number>>;
+};
+
+const tamperings: Tampering[] = [
+  {
+    what: 'a cent is added to one entry',
+    by: ({ failed }) => [
+      sql`update ledger_entries set amount_minor = amount_minor + 1
+        where transfer_id = ${transferOf(failed, 'release')} and amount_minor > 0`,
+    ],
+    breaks: { sum_is_zero: 1, transfers_balanced: 1, balances_match_entries: 1 },
+  },
+  {
+    what: 'the entries of a transfer vanish',
+    by: ({ failed }) => [
+      sql`delete from ledger_entries where transfer_id = ${transferOf(failed, 'release')}`,
+    ],
+    breaks: { transfers_not_empty: 1, balances_match_entries: 2 },
+  },
+  {
+    what: 'a balance is rewritten',
+    by: ({ queued }) => [
+      sql`update ledger_accounts set balance_minor = balance_minor + 7 where id = ${accountOf(queued, 'available')}`,
+    ],
+    breaks: { balances_match_entries: 1 },
+  },
+  {
+    what: 'a balance goes below zero',
+    by: ({ queued }) => [
+      sql`alter table ledger_accounts drop constraint ledger_accounts_balance_not_negative`,
+      sql`update ledger_accounts set balance_minor = -1 where id = ${accountOf(queued, 'available')}`,
+    ],
+    breaks: { balances_not_negative: 1, balances_match_entries: 1 },
+  },
+  {
+    what: 'a reservation is of another amount than its gift',
+    by: ({ delivered }) => [sql`update gifts set amount_minor = 2499 where id = ${delivered}`],
+    breaks: { reserved_once: 1, one_voucher_per_delivered_gift: 1 },
+  },
+  {
+    what: 'a gift under way has no reservation',
+    by: ({ queued }) => [
+      sql`delete from ledger_entries where transfer_id = ${transferOf(queued, 'reserve')}`,
+      sql`delete from ledger_transfers where gift_id = ${queued}`,
+    ],
+    breaks: { reserved_once: 1, under_way_only_reserved: 1, balances_match_entries: 2 },
+  },
+  {
+    what: 'a gift that ended is under way again',
+    by: ({ failed }) => [sql`update gifts set state = 'queued' where id = ${failed}`],
+    breaks: { under_way_only_reserved: 1, reserved_matches_gifts: 1 },
+  },
+  {
+    what: 'a gift is said to be delivered that never was',
+    by: ({ queued }) => [sql`update gifts set state = 'delivered' where id = ${queued}`],
+    breaks: { delivered_committed: 1, reserved_matches_gifts: 1, one_voucher_per_delivered_gift: 1 },
+  },
+  {
+    what: 'a gift whose money went back is delivered again',
+    by: ({ returned }) => [sql`update gifts set state = 'delivered' where id = ${returned}`],
+    breaks: { delivered_committed: 1 },
+  },
+  {
+    what: 'a gift failed and keeps the money',
+    by: ({ queued }) => [sql`update gifts set state = 'failed' where id = ${queued}`],
+    breaks: { ended_refunded: 1, reserved_matches_gifts: 1 },
+  },
+  {
+    what: 'a cancelled gift keeps the money that was committed',
+    by: ({ delivered }) => [sql`update gifts set state = 'cancelled' where id = ${delivered}`],
+    breaks: { ended_refunded: 1, outstanding_matches_vouchers: 2_500 },
+  },
+  {
+    what: 'the voucher of a delivered gift vanishes',
+    by: ({ delivered }) => [sql`delete from vouchers where gift_id = ${delivered}`],
+    breaks: { one_voucher_per_delivered_gift: 1, outstanding_matches_vouchers: 2_500 },
+  },
+  {
+    what: 'a second voucher is issued for one gift',
+    by: ({ delivered }) => [
+      sql`alter table vouchers drop constraint vouchers_one_per_gift`,
+      sql`insert into vouchers (id, gift_id, amount_minor, balance_minor, currency, code_salt, code_hash)
+        select ${newUuid()}, gift_id, amount_minor, balance_minor, currency, code_salt, '\\x00'
+        from vouchers where gift_id = ${delivered}`,
+    ],
+    breaks: { one_voucher_per_delivered_gift: 1, outstanding_matches_vouchers: 2_500 },
+  },
+  {
+    what: 'a claim vanishes',
+    by: ({ claimed }) => [sql`delete from claims where gift_id = ${claimed}`],
+    breaks: { one_claim_per_claimed_gift: 1 },
+  },
+  {
+    what: 'a claimed gift can be claimed again',
+    by: ({ claimed }) => [sql`update gifts set state = 'delivered' where id = ${claimed}`],
+    breaks: { one_claim_per_claimed_gift: 1 },
+  },
+];
+
+test.each(tamperings)('is found: $what', async ({ by, breaks }) => {
+  await tamper(async (trx) => {
+    for (const statement of by(fates)) await statement.execute(trx);
+  });
+  expect(await broken()).toEqual(breaks);
+});
+
+test('every invariant is broken by one of these at least', async () => {
+  const names = (await checkLedger(stage.db)).map(({ name }) => name);
+  expect(new Set(tamperings.flatMap(({ breaks }) => Object.keys(breaks)))).toEqual(new Set(names));
+});
+
+test('all are of one moment, whatever is written while they are read', async () => {
+  const waiting = async () => {
+    const { rows } = await stage.pool.query(
+      `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return rows.length;
+  };
+  let reading: ReturnType<typeof broken> | undefined;
+  await tamper(async (trx) => {
+    await sql`lock table claims in access exclusive mode`.execute(trx);
+    reading = broken();
+    await eventually(async () => expect(await waiting()).toBe(1));
+    await sql`delete from claims`.execute(trx);
+  });
+  expect(await reading).toEqual({});
+  expect(await broken()).toEqual({ one_claim_per_claimed_gift: 1 });
+});
