@@ -14,7 +14,7 @@ export interface RoleSettings {
 export type Environment = Record<string, string>;
 
 /** Which embedded part each variable replaces. */
-export const REPLACES = {
+const REPLACES = {
   postgres: 'DATABASE_URL',
   sqs: 'AWS_ENDPOINT_URL_SQS',
   mail: 'SMTP_URL',

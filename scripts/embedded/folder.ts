@@ -5,7 +5,6 @@ import { join } from 'node:path';
 export const FOLDER = '.largesse';
 export const CONTROL_SOCKET = join(FOLDER, 'control.sock');
 export const ENVIRONMENT_FILE = join(FOLDER, 'environment');
-export const DEMO_FILE = join(FOLDER, 'demo.json');
 export const KEYRING_FILE = join(FOLDER, 'keyring.json');
 
 /** 0711, not 0700: as root, PostgreSQL runs as another user and must pass through to its data. Files are 0600. */

@@ -18,7 +18,7 @@ export function identityOf(pid: number): string | undefined {
   }
 }
 
-export function isAlive(record: ProcessRecord): boolean {
+function isAlive(record: ProcessRecord): boolean {
   return identityOf(record.pid) === record.identity;
 }
 

@@ -25,7 +25,6 @@ export type GiftId = Id<'gft'>;
 export type VoucherId = Id<'vch'>;
 export type DeliveryId = Id<'dlv'>;
 export type ClaimId = Id<'clm'>;
-export type DeadLetterId = Id<'ddl'>;
 
 /** A new id, later in order than every id made before it on this machine. */
 export function newId<P extends Prefix>(prefix: P): Id<P> {

@@ -27,7 +27,7 @@ const MAX_TEXT = 16_384;
 const MAX_CAUSES = 8;
 
 /** Any value as it may be logged: texts scrubbed, errors with their causes, telling keys hidden, size bounded. */
-export function toLogValue(value: unknown, depth = 0): LogValue {
+function toLogValue(value: unknown, depth = 0): LogValue {
   switch (typeof value) {
     case 'string':
       return toText(value);

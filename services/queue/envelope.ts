@@ -4,7 +4,7 @@ import { z } from 'zod';
  * What a message body is: ids and times, never personal data, never a value that the database also knows. Strict: a field
  * that we do not know means that a newer producer is at work, and guessing at it could pay the wrong thing.
  */
-export const envelopeSchema = z.strictObject({
+const envelopeSchema = z.strictObject({
   type: z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/),
   version: z.int().min(1),
   id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),

@@ -11,7 +11,7 @@ export type Ending =
   | { readonly kind: 'reclaimed'; readonly abortedBy: AbortCause };
 
 /** The reason of a handler's abort signal. */
-export class HandlingAbortedError extends Error {
+class HandlingAbortedError extends Error {
   override readonly name = 'HandlingAbortedError';
   readonly code: AbortCause;
   constructor(cause: AbortCause, message: string) {

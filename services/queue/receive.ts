@@ -8,7 +8,7 @@ export interface ReceiveInput {
   readonly visibilityTimeoutSeconds: number;
 }
 
-export class ReceiveTimeoutError extends Error {
+class ReceiveTimeoutError extends Error {
   override readonly name = 'ReceiveTimeoutError';
   readonly code = 'receive_timeout';
 }

@@ -4,7 +4,7 @@ import { matchRule, type Policy } from './policy.ts';
 import type { Judgement, SeenLetter } from './seen-letter.ts';
 
 /** A message this close to the end of its retention is archived: nobody may look before it is gone. */
-export const archiveBeforeSeconds = 24 * 3_600;
+const archiveBeforeSeconds = 24 * 3_600;
 
 /**
  * One verdict per message, in their order: what an earlier run began, else the first rule of the policy that matches,

@@ -5,7 +5,7 @@ import { type Id, type Prefix, toUuid } from '../../domain/ids.ts';
 import { idSchema } from './id-schema.ts';
 
 /** `limit`, `after` and `before` of a list whose items have ids with this prefix. */
-export function pageQuery<P extends Prefix>(prefix: P) {
+function pageQuery<P extends Prefix>(prefix: P) {
   const cursor = () => idSchema(prefix, 'an item');
   return {
     limit: z.coerce

@@ -38,7 +38,7 @@ export const giftTransitions: Readonly<Record<GiftState, readonly GiftState[]>> 
 
 export const giftStates = Object.keys(giftTransitions) as GiftState[];
 
-export function canGo(from: GiftState, to: GiftState): boolean {
+function canGo(from: GiftState, to: GiftState): boolean {
   return giftTransitions[from].includes(to);
 }
 

@@ -9,7 +9,7 @@ export const currencySchema = z
   .refine(isCurrency, 'is not a currency of ISO 4217')
   .meta({ description: 'ISO 4217 code', examples: ['EUR'] });
 
-export const moneySchema = z
+const moneySchema = z
   .strictObject({
     amount: z
       .int()
