@@ -49,7 +49,7 @@ type Env = {
   SHUTDOWN_GRACE_SECONDS: number;
 };
 
-const consumerEnv = z
+export const consumerEnv = z
   .object({
     ...databaseEnv,
     ...sqsEnv,

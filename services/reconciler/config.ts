@@ -17,7 +17,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   return parseEnv(reconcilerEnv, env);
 }
 
-const reconcilerEnv = z.object({
+export const reconcilerEnv = z.object({
   ...databaseEnv,
   ...sqsEnv,
   ...deadLetterPolicyEnv,
