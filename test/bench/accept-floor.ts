@@ -25,30 +25,34 @@ export async function statementsOfAccept(senderId: SenderId): Promise<Statement[
   return statements;
 }
 
-/** Runs each accept's statements on one of `connections` connections, one after the other and with nothing between. */
-export async function runFloor(
-  databaseUrl: string,
-  accepts: readonly Statement[][],
-  connections: number,
-): Promise<number[]> {
-  const latenciesMs: number[] = [];
-  const waiting = accepts.values();
-  await Promise.all(
-    Array.from({ length: connections }, async () => {
-      const client = new pg.Client({ connectionString: databaseUrl });
-      await client.connect();
-      for (const statements of waiting) {
-        const startedAt = performance.now();
-        for (const [index, { text, values }] of statements.entries()) {
-          // Prepared, as the API has them: unprepared the floor lies at half of this.
-          await client.query(values.length > 0 ? { name: `s${index}`, text, values } : text);
+export type Floor = Awaited<ReturnType<typeof openFloor>>;
+
+/** Connections that stay open, so that their statements stay prepared as the API's do. */
+export async function openFloor(databaseUrl: string, connections: number) {
+  const clients = Array.from({ length: connections }, () => new pg.Client({ connectionString: databaseUrl }));
+  await Promise.all(clients.map((client) => client.connect()));
+
+  /** Runs each accept's statements, one after the other and with nothing between. @returns milliseconds that each took */
+  async function run(accepts: readonly Statement[][]): Promise<number[]> {
+    const latenciesMs: number[] = [];
+    const waiting = accepts.values();
+    await Promise.all(
+      clients.map(async (client) => {
+        for (const statements of waiting) {
+          const startedAt = performance.now();
+          for (const [index, { text, values }] of statements.entries()) {
+            // Unprepared the floor lies at half of this.
+            await client.query(values.length > 0 ? { name: `s${index}`, text, values } : text);
+          }
+          latenciesMs.push(performance.now() - startedAt);
         }
-        latenciesMs.push(performance.now() - startedAt);
-      }
-      await client.end();
-    }),
-  );
-  return latenciesMs;
+      }),
+    );
+    return latenciesMs;
+  }
+
+  const close = () => Promise.all(clients.map((client) => client.end()));
+  return { run, close };
 }
 
 function recorder(rows: InsertedGift[]) {

@@ -3,9 +3,9 @@
  *
  *   node test/bench/end-to-end.ts
  */
-import { Agent, request } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createDatabase } from '../../services/database/client.ts';
+import { sendGifts } from './send-gifts.ts';
 import { startWholeSystem, type WholeSystem } from './whole-system.ts';
 
 export async function run({ gifts = 5_000, connections = 32 } = {}): Promise<void> {
@@ -41,45 +41,20 @@ export async function run({ gifts = 5_000, connections = 32 } = {}): Promise<voi
 }
 
 async function giveAll(
-  system: WholeSystem,
+  { apiUrl, key }: WholeSystem,
   gifts: number,
   connections: number,
   series: string,
 ): Promise<void> {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections });
-  let next = 0;
-  const giver = async () => {
-    while (next < gifts) await give(system, agent, `${series}-${next++}`);
-  };
-  await Promise.all(Array.from({ length: connections }, giver));
-  agent.destroy();
-}
-
-function give(system: WholeSystem, agent: Agent, name: string): Promise<void> {
-  const body = JSON.stringify({
-    value: { amount: 100, currency: 'EUR' },
-    recipient: { type: 'email', email: `${name}@example.com` },
-  });
-  return new Promise((resolve, reject) => {
-    const sent = request(`${system.apiUrl}/v1/gifts`, {
-      method: 'POST',
-      agent,
-      headers: {
-        authorization: `Bearer ${system.key}`,
-        'content-type': 'application/json',
-        'content-length': Buffer.byteLength(body),
-        'idempotency-key': name,
-      },
-    });
-    sent.once('error', reject);
-    sent.once('response', (response) => {
-      response.resume();
-      response.once('end', () =>
-        response.statusCode === 202 ? resolve() : reject(new Error(`answered ${response.statusCode}`)),
-      );
-    });
-    sent.end(body);
-  });
+  const posts = Array.from({ length: gifts }, (_, i) => ({
+    apiKey: key,
+    idempotencyKey: `${series}-${i}`,
+    body: {
+      value: { amount: 100, currency: 'EUR' },
+      recipient: { type: 'email', email: `${series}-${i}@example.com` },
+    },
+  }));
+  await sendGifts(apiUrl, connections, posts);
 }
 
 async function delivered(system: WholeSystem, expected: number): Promise<void> {

@@ -1,4 +1,5 @@
 import {
+  type CipherKey,
   createCipheriv,
   createDecipheriv,
   createHmac,
@@ -12,7 +13,7 @@ import { z } from 'zod';
 /** The installation's secret keys: some wrap data keys and can rotate, one is the root of all keyed hashes. */
 export type Keyring = {
   currentKeyId: string;
-  wrappingKeys: ReadonlyMap<string, Buffer>;
+  wrappingKeys: ReadonlyMap<string, KeyObject>;
   /** keyed hash (HMAC-SHA-256, 32 bytes) for one purpose; hashes of two purposes never match */
   hash: (purpose: HashPurpose, data: string | Uint8Array) => Buffer;
 };
@@ -39,7 +40,7 @@ export function parseKeyring(json: string): Keyring {
   const lookupKeys = new Map(hashPurposes.map((purpose) => [purpose, deriveKey(lookup, purpose)]));
   return {
     currentKeyId: current,
-    wrappingKeys: new Map(Object.entries(keys)),
+    wrappingKeys: new Map(Object.entries(keys).map(([id, key]) => [id, createSecretKey(key)])),
     hash: (purpose, data) =>
       createHmac('sha256', lookupKeys.get(purpose) as KeyObject)
         .update(data)
@@ -57,7 +58,7 @@ export function createKeyringFile(keyId: string): string {
  * AES-256-GCM: one version byte, 12 bytes nonce, 16 bytes tag, then the ciphertext. `context` is bound to it:
  * a sealed value copied to another row does not open.
  */
-export function seal(key: Buffer, plaintext: Uint8Array, context: string): Buffer {
+export function seal(key: CipherKey, plaintext: Uint8Array, context: string): Buffer {
   const nonce = randomBytes(12);
   const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(context));
   const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final()]);
@@ -65,7 +66,7 @@ export function seal(key: Buffer, plaintext: Uint8Array, context: string): Buffe
 }
 
 /** @throws Error when the key, the context or a single bit differs from what was sealed */
-export function unseal(key: Buffer, sealed: Uint8Array, context: string): Buffer {
+export function unseal(key: CipherKey, sealed: Uint8Array, context: string): Buffer {
   if (sealed[0] !== 1) throw new Error(`sealed with format ${sealed[0]}, which this version does not read`);
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(1, 13)).setAAD(Buffer.from(context));
   decipher.setAuthTag(sealed.subarray(13, 29));

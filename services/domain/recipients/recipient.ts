@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { type KeyObject, randomBytes } from 'node:crypto';
 import { domainToASCII } from 'node:url';
 import { getAddress } from 'viem/utils';
 import type { RecipientsTable } from '../../database/schema.ts';
@@ -60,7 +60,7 @@ function identityOf(recipient: Recipient): string {
   return `email:${local}@${domainToASCII(recipient.email.slice(at + 1))}`;
 }
 
-function wrappingKey(keyring: Keyring, keyId: string): Buffer {
+function wrappingKey(keyring: Keyring, keyId: string): KeyObject {
   const key = keyring.wrappingKeys.get(keyId);
   if (!key)
     throw new Error(`the keyring has no key "${keyId}", which sealed a recipient; put it back into "keys"`);
