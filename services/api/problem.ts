@@ -6,7 +6,6 @@ export type ProblemCode =
   | 'malformed_body'
   | 'payload_too_large'
   | 'unsupported_media_type'
-  | 'not_acceptable'
   | 'method_not_allowed'
   | 'internal_error';
 
@@ -53,7 +52,6 @@ export const problemKinds: Readonly<Record<ProblemCode, ProblemKind>> = {
   forbidden: { status: 403, title: 'Not allowed', retryable: false },
   not_found: { status: 404, title: 'Not found', retryable: false },
   method_not_allowed: { status: 405, title: 'Method not allowed', retryable: false },
-  not_acceptable: { status: 406, title: 'No such representation', retryable: false },
   state_conflict: { status: 409, title: 'The state does not allow this', retryable: false },
   external_id_taken: { status: 409, title: 'external_id is taken', retryable: false },
   resend_limit_reached: { status: 409, title: 'Resent too often', retryable: false },

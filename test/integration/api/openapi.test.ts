@@ -5,15 +5,20 @@ import { startTestApi, type TestApi } from '../../support/api.ts';
 let api: TestApi;
 type Operation = {
   operationId: string;
-  responses: Record<string, unknown>;
+  responses: Record<string, { content?: object }>;
   security: unknown[];
-  parameters?: unknown[];
+  parameters?: { in: string; name: string; required?: boolean; description?: string }[];
+};
+type Schema = {
+  type?: string;
+  properties?: Record<string, { enum?: string[] }>;
+  additionalProperties?: unknown;
 };
 let document: {
   openapi: string;
   paths: Record<string, Record<string, Operation>>;
   components: {
-    schemas: Record<string, { type?: string; properties?: object; additionalProperties?: unknown }>;
+    schemas: Record<string, Schema>;
   };
 };
 beforeAll(async () => {
@@ -62,7 +67,7 @@ describe('GET /openapi.json', () => {
     for (const [, name] of references) expect(document.components.schemas).toHaveProperty(name ?? '');
     for (const [path, operations] of Object.entries(document.paths)) {
       for (const { parameters = [] } of Object.values(operations)) {
-        const declared = (parameters as { in: string; name: string }[]).filter((one) => one.in === 'path');
+        const declared = parameters.filter((one) => one.in === 'path');
         const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
         expect(declared.map(({ name }) => name)).toEqual(named);
       }
@@ -83,6 +88,43 @@ describe('GET /openapi.json', () => {
       'external_id',
       'metadata',
     ]);
+  });
+});
+
+describe('what an operation says of itself', () => {
+  test('the probes answer JSON, also when not ready, and promise no limit that they do not have', () => {
+    const ready = document.paths['/readyz']?.['get'];
+    const health = document.paths['/healthz']?.['get'];
+    expect(Object.keys(ready?.responses['503']?.content ?? {})).toEqual(['application/json']);
+    expect(Object.keys(ready?.responses ?? {})).toEqual(['200', '500', '503']);
+    expect(Object.keys(health?.responses ?? {})).toEqual(['200', '500']);
+  });
+
+  test('Idempotency-Key is required where no request does without it; elsewhere it says when one does', () => {
+    const keys = Object.values(document.paths)
+      .flatMap((path) => Object.values(path))
+      .flatMap(({ operationId, parameters = [] }) =>
+        parameters
+          .filter(({ name }) => name === 'Idempotency-Key')
+          .map(({ required = false, description = '' }) => [
+            operationId,
+            required || description.replace(/^.*\. /, ''),
+          ]),
+      );
+    expect(Object.fromEntries(keys)).toEqual({
+      acceptGift: 'Required unless `dry_run=true`',
+      cancelGift: true,
+      resendGift: true,
+      claimGift: 'Required unless the body has an `idempotency_key`',
+      createTopup: true,
+    });
+  });
+
+  test('the codes of problems are those that some operation may be refused with', () => {
+    const codes = document.components.schemas['Problem']?.properties?.['code']?.enum ?? [];
+    const described = JSON.stringify(document.paths);
+    const everywhere = ['method_not_allowed'];
+    expect(codes.filter((code) => !described.includes(`\`${code}\``))).toEqual(everywhere);
   });
 });
 

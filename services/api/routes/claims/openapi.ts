@@ -27,7 +27,7 @@ export const claimPaths: ZodOpenApiPathsObject = {
       roles: null,
       body: claimBody.schema,
       form: true,
-      idempotent: true,
+      idempotent: { unless: 'the body has an `idempotency_key`' },
       answers: {
         200: { description: 'The code, for people', html: true },
         201: { description: 'Claimed', schema: claimSchema },

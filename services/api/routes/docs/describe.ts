@@ -36,7 +36,10 @@ export type OperationDescription = {
   body?: z.ZodType;
   /** also as a form on a page */
   form?: boolean;
-  idempotent?: boolean;
+  /** takes an Idempotency-Key; says when it may be left out, if ever */
+  idempotent?: true | { unless: string };
+  /** a probe: no limiter stands before it, and that something is missing is an answer of its own */
+  probe?: true;
   answers: Record<number, { description: string; schema?: z.ZodType; html?: boolean; location?: boolean }>;
   problems: ProblemCode[];
 };
@@ -44,7 +47,7 @@ export type OperationDescription = {
 /** An operation of the OpenAPI document, with what all operations have in common. */
 export function describe(operation: OperationDescription): ZodOpenApiOperationObject {
   const { path, query, body, idempotent } = operation;
-  const header = idempotent ? z.object({ 'Idempotency-Key': idempotencyKey }) : undefined;
+  const header = idempotent && z.object({ 'Idempotency-Key': idempotencyKey(idempotent) });
   return {
     operationId: operation.id,
     summary: operation.summary,
@@ -54,13 +57,17 @@ export function describe(operation: OperationDescription): ZodOpenApiOperationOb
     ...(operation.roles === null ? {} : { 'x-roles': operation.roles }),
     requestParams: { ...(path && { path }), ...(query && { query }), ...(header && { header }) },
     ...(body && { requestBody: { required: true, content: bodyContent(body, operation.form ?? false) } }),
-    responses: { ...answers(operation), ...problems(operation) },
+    responses: { ...problems(operation), ...answers(operation) },
   };
 }
 
-const idempotencyKey = z.string().min(1).max(255).meta({
-  description: 'A new random value per operation, the same one when it is repeated; kept for 30 days',
-});
+function idempotencyKey(idempotent: NonNullable<OperationDescription['idempotent']>) {
+  const description = 'A new random value per operation, the same one when it is repeated; kept for 30 days';
+  const key = z.string().min(1).max(255);
+  return idempotent === true
+    ? key.meta({ description })
+    : key.optional().meta({ description: `${description}. Required unless ${idempotent.unless}` });
+}
 
 function bodyContent(schema: z.ZodType, form: boolean) {
   return {
@@ -90,7 +97,8 @@ function answers({ answers, idempotent }: OperationDescription): ZodOpenApiRespo
 }
 
 /** One answer per status: several codes may share it. */
-function problems({ problems, roles, idempotent, body }: OperationDescription): ZodOpenApiResponsesObject {
+function problems(operation: OperationDescription): ZodOpenApiResponsesObject {
+  const { problems, roles, idempotent, probe, body } = operation;
   const codes: ProblemCode[] = [
     ...problems,
     ...(roles === null ? [] : (['unauthenticated', 'forbidden'] as const)),
@@ -100,9 +108,8 @@ function problems({ problems, roles, idempotent, body }: OperationDescription): 
     ...(idempotent
       ? (['idempotency_key_missing', 'idempotency_key_mismatch', 'idempotency_key_in_progress'] as const)
       : []),
-    'rate_limited',
+    ...(probe ? [] : (['rate_limited', 'unavailable'] as const)),
     'internal_error',
-    'unavailable',
   ];
   const byStatus = Map.groupBy(new Set(codes), (code) => problemKinds[code].status);
   return Object.fromEntries(

@@ -20,7 +20,7 @@ const accept = describe({
   roles,
   query: acceptQuery.schema,
   body: giftRequestSchema,
-  idempotent: true,
+  idempotent: { unless: '`dry_run=true`' },
   answers: {
     200: { description: 'What would happen (dry run)', schema: dryRunSchema },
     202: { description: 'Accepted', schema: giftSchema, location: true },

@@ -46,6 +46,7 @@ export const operationsPaths: ZodOpenApiPathsObject = {
       summary: 'Whether the process is alive',
       tag,
       roles: null,
+      probe: true,
       answers: { 200: { description: 'It is', schema: healthSchema } },
       problems: [],
     }),
@@ -56,6 +57,7 @@ export const operationsPaths: ZodOpenApiPathsObject = {
       summary: 'Whether the process can serve',
       tag,
       roles: null,
+      probe: true,
       answers: {
         200: { description: 'It can', schema: readinessSchema },
         503: { description: 'It can not, or is stopping', schema: readinessSchema },
