@@ -5,6 +5,11 @@ export function violatedConstraint(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.constraint : undefined;
 }
 
+/** Whether the server itself refused the statement, and the connection is good for the next one. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof pg.DatabaseError;
+}
+
 /** Whether the same statement may well succeed when tried again: lost connections, locks, restarts, full pools. */
 export function isTransientDatabaseError(error: unknown): boolean {
   if (error instanceof pg.DatabaseError) return transientSqlState.test(error.code ?? '');

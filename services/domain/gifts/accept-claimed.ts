@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { isRefusal } from '../../database/errors.ts';
 import {
   type GiftInsert,
   type InsertedGift,
@@ -72,6 +73,8 @@ async function acceptOn(
     return await acceptTogether(connection, deps, accepts);
   } catch (error) {
     if (accepts.length === 1) return [refusalOf(error)];
+    // No answer is about none of them, and each would wait for the next in vain.
+    if (!isRefusal(error)) throw error;
     const outcomes: (AcceptOutcome | Error)[] = [];
     for (const accept of accepts) outcomes.push(...(await acceptOn(connection, deps, [accept])));
     return outcomes;

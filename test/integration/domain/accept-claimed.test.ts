@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { createDatabase } from '../../../services/database/client.ts';
 import type { IdempotencyClaim } from '../../../services/database/queries/idempotency.ts';
 import {
   acceptClaimed,
@@ -112,6 +113,24 @@ test('the gifts of a refused statement are tried again on its own connection, wh
   ]);
   database.pool.off('acquire', count);
   expect(connections).toBe(1);
+});
+
+test('no answer in time is about none of the gifts: they are not tried one by one', async () => {
+  const impatient = createDatabase({
+    connectionString: database.url,
+    poolMax: 1,
+    applicationName: 'largesse-test',
+    statementTimeoutMs: 200,
+  });
+  const blocker = await database.pool.connect();
+  await blocker.query('begin');
+  await blocker.query('lock table gifts in access exclusive mode');
+  const accepts = [ask(rich), ask(rich), ask(rich)];
+  await expect(acceptClaimed(impatient.db, { outbox }, accepts)).rejects.toThrow('Query read timeout');
+  await blocker.query('rollback');
+  blocker.release();
+  expect(await words([ask(rich)])).toEqual(['accepted']);
+  await impatient.db.destroy();
 });
 
 test('the same key twice in one statement makes one gift: the second is a replay, or a mismatch', async () => {
