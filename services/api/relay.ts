@@ -120,7 +120,10 @@ export class Relay {
     const lane = async () => {
       while (!signal.aborted && (await this.#sweepOnce()));
     };
-    await Promise.all(Array.from({ length: this.#options.lanes }, lane));
+    // All of them end before the round does: what a lane holds must not outlive stop().
+    const ended = await Promise.allSettled(Array.from({ length: this.#options.lanes }, lane));
+    const failed = ended.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
   }
 
   /** @returns whether there is more to do. @throws when SQS takes nothing, for the loop to back off */

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { Registry } from 'prom-client';
 import { Relay, type RelayOptions } from '../../../services/api/relay.ts';
@@ -218,6 +219,27 @@ describe('several at once', () => {
     await eventually(async () => expect(await pending()).toBe(0));
     expect(queue.sent.toSorted()).toEqual(rows.map(({ body }) => body).toSorted());
   });
+});
+
+test('a lane that fails leaves none behind: when the relay has stopped, nothing is being sent', async () => {
+  let asked = 0;
+  let open = 0;
+  const queue = fakeQueue(async () => {
+    asked += 1;
+    // The first claim finds that there is more; of the lanes that follow, one fails while the others still send.
+    if (asked === 15) return unavailable;
+    open += 1;
+    await wait(300);
+    open -= 1;
+    return taken;
+  });
+  const { relay, logged } = relayTo(queue, { claimSize: 10, lanes: 3 });
+  await write(60);
+  relay.start();
+  await eventually(() => expect(asked).toBeGreaterThanOrEqual(40));
+  await relay.stop();
+  expect(open).toBe(0);
+  expect(logged().some(({ event }) => event === 'outbox_sweep_failed')).toBe(true);
 });
 
 test('P20: no transaction and no connection is held while SQS is talked to', async () => {
