@@ -79,6 +79,7 @@ async function startObserving(config: ApiConfig, lifecycle: Lifecycle) {
   const stopTracing = await startTracing({
     serviceName: config.OTEL_SERVICE_NAME ?? 'largesse-api',
     endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+    onError: (error) => logger.warn('spans could not be exported', { event: 'export_failed', error }),
   });
   lifecycle.onShutdown('tracing', stopTracing);
   return { logger, metrics: createMetrics(undefined, { service: 'api' }) };
@@ -166,7 +167,8 @@ async function serve(
   server.keepAliveTimeout = 65_000;
   server.requestTimeout = 30_000;
   const port = await listen(server, { port: config.PORT, ...at });
-  lifecycle.onShutdown('http', () => drain(server));
+  // A client that never ends its request must leave time for all that is stopped after it.
+  lifecycle.onShutdown('http', () => drain(server), (config.SHUTDOWN_GRACE_SECONDS * 1_000 * 2) / 3);
   logger.info('listening', { event: 'started', port, metrics_port: admin.port });
 }
 
@@ -181,10 +183,15 @@ function listen(server: Server, at: { port: number; host?: string }): Promise<nu
   });
 }
 
-/** Takes no new connection, lets the requests under way end, and closes what lies idle. */
+/** Takes no new connection, lets the requests under way end, and closes each connection as soon as it lies idle. */
 function drain(server: Server): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.close((error) => (error ? reject(error) : resolve()));
+    const closing = setInterval(() => server.closeIdleConnections(), 50);
+    server.close((error) => {
+      clearInterval(closing);
+      if (error) reject(error);
+      else resolve();
+    });
     server.closeIdleConnections();
   });
 }

@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
 import { type ApiProcess, acceptOverHttp, createSystem, type System } from '../crash/system.ts';
@@ -76,6 +78,36 @@ describe('the process', () => {
     expect(ids).toHaveLength(10);
     expect(await inQueue()).toBe(before + 10);
     expect(api.output()).not.toMatch(/shutdown_step_failed|process_failed/);
+  });
+
+  test('SIGTERM: a connection that is kept alive does not hold up the end once its request is answered', async () => {
+    const fresh = await system.startApi();
+    const { port } = new URL(fresh.url);
+    const body = JSON.stringify(gift);
+    const socket = connect(Number(port), '127.0.0.1');
+    let answered = '';
+    socket.on('data', (chunk) => {
+      answered += String(chunk);
+    });
+    socket.write(
+      [
+        'POST /v1/gifts HTTP/1.1',
+        'host: localhost',
+        `authorization: Bearer ${system.sender.key}`,
+        'idempotency-key: slow-body',
+        'content-type: application/json',
+        `content-length: ${body.length}`,
+        '',
+        body.slice(0, 10),
+      ].join('\r\n'),
+    );
+    await wait(200);
+    const stopped = fresh.stop();
+    await fresh.logged('shutdown_started');
+    socket.write(body.slice(10));
+    expect(await stopped).toBe(0);
+    expect(answered).toMatch(/^HTTP\/1.1 202 /);
+    expect(fresh.output()).not.toContain('shutdown_step_failed');
   });
 
   test('a wrong environment is told whole, and exits with 2', async () => {
