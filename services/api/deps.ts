@@ -8,6 +8,7 @@ import type { Metrics } from '../observability/metrics.ts';
 import type { ReadinessCheck } from '../runtime/admin-server.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { FindKey } from './key-cache.ts';
+import type { LedgerCheck } from './ledger-check.ts';
 import type { QueueReport } from './queue-report.ts';
 import type { RateLimits } from './rate-limits.ts';
 
@@ -21,6 +22,7 @@ export type ApiDeps = {
   publish: (rows: readonly OutboxRow[]) => void;
   rateLimits: RateLimits;
   queues: () => Promise<QueueReport>;
+  checkLedger: LedgerCheck;
   logger: Logger;
   metrics: Metrics;
   clock: Clock;

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { createDatabase } from '../database/client.ts';
-import { pendingMigrations } from '../database/migrate.ts';
 import { findApiKey } from '../database/queries/api-keys.ts';
 import { createOutboxWriter } from '../domain/outbox.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
@@ -17,11 +16,13 @@ import type { Lifecycle } from '../runtime/lifecycle.ts';
 import { runMain } from '../runtime/run-main.ts';
 import { buildApp } from './app.ts';
 import { type ApiConfig, apiEnv } from './config.ts';
+import { databaseReadiness } from './database-readiness.ts';
 import type { ApiDeps } from './deps.ts';
 import { cacheKeys } from './key-cache.ts';
+import { createLedgerCheck } from './ledger-check.ts';
 import { createRateLimits } from './rate-limits.ts';
 import { Relay } from './relay.ts';
-import { createSqsGateway, type SqsGateway } from './sqs-gateway.ts';
+import { createSqsGateway } from './sqs-gateway.ts';
 import { setStateGauges } from './state-gauges.ts';
 import { createTimekeepers } from './timekeeper.ts';
 
@@ -34,7 +35,8 @@ await runMain('api', async (lifecycle) => {
   const { db, limitsClient } = openDatabase(config, { logger, metrics }, lifecycle);
   const gateway = createSqsGateway(config, { db, logger, metrics, signal: lifecycle.signal });
   lifecycle.onShutdown('sqs', () => gateway.stop());
-  metrics.onScrape(setStateGauges({ db, metrics, report: gateway.report, clock: systemClock }));
+  const checkLedger = createLedgerCheck({ db, metrics });
+  metrics.onScrape(setStateGauges({ db, metrics, report: gateway.report, checkLedger, clock: systemClock }));
 
   const outbox = createOutboxWriter({
     queue: config.GIFTS_QUEUE_NAME,
@@ -59,16 +61,17 @@ await runMain('api', async (lifecycle) => {
       onStoreFailure: (error) => noteLimiterFailure({ logger, metrics }, error),
     }),
     queues: gateway.report,
+    checkLedger,
     logger,
     metrics,
     clock: systemClock,
-    readiness: { database: () => readyDatabase(db) },
+    readiness: { database: databaseReadiness(db) },
     stopping: lifecycle.signal,
     settings: settings(config),
   };
   relay.start();
   for (const timekeeper of timekeepers) timekeeper.start();
-  await serve(deps, config, lifecycle, gateway);
+  await serve(deps, config, lifecycle);
   return undefined;
 });
 
@@ -140,25 +143,11 @@ function noteLimiterFailure({ logger, metrics }: { logger: Logger; metrics: Metr
   logger.warn('budgets are kept in memory for a moment', { event: 'rate_limit_store_failed', error });
 }
 
-async function readyDatabase(db: ApiDeps['db']): Promise<void> {
-  const pending = await pendingMigrations(db);
-  if (pending.length > 0) throw new Error(`migrations are missing: ${pending.join(', ')}`);
-}
-
-async function serve(
-  deps: ApiDeps,
-  config: ApiConfig,
-  lifecycle: Lifecycle,
-  gateway: SqsGateway,
-): Promise<void> {
+async function serve(deps: ApiDeps, config: ApiConfig, lifecycle: Lifecycle): Promise<void> {
   const { logger, metrics, readiness } = deps;
   const at = config.HOST === undefined ? {} : { host: config.HOST };
   const admin = await startAdminServer(
-    {
-      metrics: metrics.render,
-      readiness: { ...readiness, queue: gateway.check },
-      stopping: lifecycle.signal,
-    },
+    { metrics: metrics.render, readiness, stopping: lifecycle.signal },
     { port: config.METRICS_PORT, ...at },
   );
   lifecycle.onShutdown('metrics', () => admin.close());

@@ -14,8 +14,6 @@ import { type QueueReport, readQueueReport } from './queue-report.ts';
 export type SqsGateway = {
   send: (queue: string, messages: OutgoingMessage[]) => Promise<SendResult[]>;
   report: () => Promise<QueueReport>;
-  /** @throws while the queue has not been found */
-  check: () => void;
   stop: () => Promise<void>;
 };
 
@@ -59,9 +57,6 @@ export function createSqsGateway(
         { db: deps.db, clients, queue: () => queue },
         { queue: settings.name, deadLetterQueue: settings.deadLetterName },
       ),
-    check: () => {
-      if (queue === undefined) throw new Error('queue_not_found');
-    },
     stop: async () => {
       await finding;
       clients.destroy();

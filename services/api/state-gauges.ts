@@ -1,21 +1,23 @@
 import type { Kysely } from 'kysely';
 import { countRedriven, readLastRuns } from '../database/queries/reconciler-runs.ts';
 import type { Database } from '../database/schema.ts';
-import { checkLedger } from '../domain/ledger/invariants.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { QueueDepth } from '../queue/queue-depth.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { LedgerCheck } from './ledger-check.ts';
 import type { QueueReport } from './queue-report.ts';
 
 export type StateGaugesDeps = {
   db: Kysely<Database>;
   metrics: Metrics;
   report: () => Promise<QueueReport>;
+  checkLedger: LedgerCheck;
   clock: Clock;
 };
 
-/** The ledger is read whole for it, so an hour is often enough. */
+/** The ledger is read whole for it, so an hour is often enough; and one that can't be read is left alone for a while. */
 const ledgerEveryMs = 3_600_000;
+const ledgerRetryMs = 300_000;
 
 /**
  * Gauges of what is the same for all processes: queues, outbox, ledger, the reconciler's runs. Every API process shows
@@ -24,12 +26,25 @@ const ledgerEveryMs = 3_600_000;
  * @returns what to run before each scrape
  */
 export function setStateGauges(deps: StateGaugesDeps): () => Promise<void> {
-  let ledgerCheckedAtMs = Number.NEGATIVE_INFINITY;
+  const setLedger = ledgerGauge(deps);
   return async () => {
-    const nowMs = deps.clock().getTime();
-    const ledgerIsDue = nowMs - ledgerCheckedAtMs >= ledgerEveryMs;
-    await Promise.all([setQueues(deps), setReconciler(deps), ledgerIsDue ? setLedger(deps) : undefined]);
-    if (ledgerIsDue) ledgerCheckedAtMs = nowMs;
+    await Promise.all([setQueues(deps), setReconciler(deps), setLedger()]);
+  };
+}
+
+function ledgerGauge({ checkLedger, clock }: StateGaugesDeps): () => Promise<void> {
+  let dueAtMs = Number.NEGATIVE_INFINITY;
+  return async () => {
+    const nowMs = clock().getTime();
+    if (nowMs < dueAtMs) return;
+    // Set before it is read: a scrape that gives up waiting must not make the next one start another reading.
+    dueAtMs = nowMs + ledgerEveryMs;
+    try {
+      await checkLedger();
+    } catch (error) {
+      dueAtMs = nowMs + ledgerRetryMs;
+      throw error;
+    }
   };
 }
 
@@ -66,9 +81,4 @@ async function setReconciler({ db, metrics }: StateGaugesDeps): Promise<void> {
   }
   metrics.messagesRedriven.reset();
   for (const { queue, redriven: count } of redriven) metrics.messagesRedriven.inc({ queue }, count);
-}
-
-async function setLedger({ db, metrics }: StateGaugesDeps): Promise<void> {
-  for (const { name, ok } of await checkLedger(db))
-    metrics.ledgerInvariant.set({ invariant: name }, ok ? 1 : 0);
 }

@@ -3,6 +3,7 @@ import { Registry } from 'prom-client';
 import request from 'supertest';
 import { buildApp } from '../../services/api/app.ts';
 import type { ApiDeps, ApiSettings } from '../../services/api/deps.ts';
+import { createLedgerCheck } from '../../services/api/ledger-check.ts';
 import { createRateLimits, type RateLimitOptions } from '../../services/api/rate-limits.ts';
 import { findApiKey } from '../../services/database/queries/api-keys.ts';
 import type { Role } from '../../services/database/states.ts';
@@ -52,6 +53,7 @@ const plenty = { quota: 1_000_000, windowSeconds: 60 };
 export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
   const database = await createTestDatabase();
   const { logger, logged } = memoryLogger();
+  const metrics = createMetrics(new Registry(), { processMetrics: false });
   const published: OutboxRow[] = [];
   const deps: ApiDeps = {
     db: database.db,
@@ -74,7 +76,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       outbox: { pending: 0, parked: 0, lagSeconds: 0 },
     }),
     logger,
-    metrics: createMetrics(new Registry(), { processMetrics: false }),
+    metrics,
+    checkLedger: createLedgerCheck({ db: database.db, metrics }),
     clock: () => new Date(),
     readiness: {},
     stopping: new AbortController().signal,

@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createLedgerCheck } from '../../../services/api/ledger-check.ts';
 import type { QueueReport } from '../../../services/api/queue-report.ts';
 import { setStateGauges } from '../../../services/api/state-gauges.ts';
+import { createDatabase } from '../../../services/database/client.ts';
 import { finishRun, startRun } from '../../../services/database/queries/reconciler-runs.ts';
 import { newUuid } from '../../../services/domain/ids.ts';
 import { createMetrics } from '../../../services/observability/metrics.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { eventually } from '../../support/eventually.ts';
 import { accept, draftGift, fundedSender } from '../../support/gifts.ts';
 
 describe('gauges of what is the same for all processes', () => {
@@ -15,6 +18,7 @@ describe('gauges of what is the same for all processes', () => {
   });
   afterAll(() => database.drop());
 
+  let now = Date.parse('2026-03-01T12:00:00Z');
   const depth = { visible: 3, inFlight: 2, delayed: 1 };
   const reportOf = (known: QueueReport['queues'][number]['depth']): QueueReport => ({
     queues: [{ name: 'q', depth: known, deadLetters: { name: 'q-dlq', depth: { ...depth, visible: 7 } } }],
@@ -22,13 +26,14 @@ describe('gauges of what is the same for all processes', () => {
     outbox: { pending: 4, parked: 1, lagSeconds: 9 },
   });
 
-  function scraped(report: () => QueueReport) {
+  function scraped(report: () => QueueReport, db = database.db) {
     const metrics = createMetrics(undefined, { processMetrics: false });
     const collect = setStateGauges({
       db: database.db,
       metrics,
       report: async () => report(),
-      clock: () => new Date('2026-03-01T12:00:00Z'),
+      checkLedger: createLedgerCheck({ db, metrics }),
+      clock: () => new Date(now),
     });
     metrics.onScrape(collect);
     return async () => (await metrics.render()).body;
@@ -42,6 +47,49 @@ describe('gauges of what is the same for all processes', () => {
     expect(body).toContain('largesse_outbox_lag_seconds 9');
     expect(body).toContain('largesse_ledger_invariant_ok{invariant="sum_is_zero"} 1');
     expect(body).not.toMatch(/largesse_ledger_invariant_ok\{[^}]*\} 0/);
+  });
+
+  test('a ledger that takes long is read once, not by each scrape', async () => {
+    const blocker = await database.pool.connect();
+    await blocker.query('begin');
+    await blocker.query('lock table ledger_entries in access exclusive mode');
+    const scrape = scraped(() => reportOf(depth));
+    const scrapes = [scrape(), scrape(), scrape()];
+    const reading = async () => {
+      const { rows } = await database.pool.query(
+        `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rows.length;
+    };
+    await eventually(async () => expect(await reading()).toBe(1));
+    await scrape();
+    expect(await reading()).toBe(1);
+    await blocker.query('rollback');
+    blocker.release();
+    expect((await Promise.all(scrapes))[0]).toContain(
+      'largesse_ledger_invariant_ok{invariant="sum_is_zero"} 1',
+    );
+  });
+
+  test('a ledger that could not be read is missing, and is tried again after a while, not at the next scrape', async () => {
+    const broken = createDatabase({
+      connectionString: database.url,
+      poolMax: 1,
+      applicationName: 'largesse-test',
+    });
+    let asked = 0;
+    broken.pool.on('acquire', () => {
+      asked += 1;
+    });
+    await database.pool.query('alter table claims rename to claims_away');
+    const scrape = scraped(() => reportOf(depth), broken.db);
+    expect(await scrape()).not.toContain('largesse_ledger_invariant_ok{');
+    expect(await scrape()).not.toContain('largesse_ledger_invariant_ok{');
+    expect(asked).toBe(1);
+    await database.pool.query('alter table claims_away rename to claims');
+    now += 300_000;
+    expect(await scrape()).toContain('largesse_ledger_invariant_ok{invariant="sum_is_zero"} 1');
+    await broken.db.destroy();
   });
 
   test('a depth that became unknown is missing, not old', async () => {
