@@ -1,7 +1,8 @@
 import type { DeliveryPurpose } from '../../database/states.ts';
 import { formatMoney, type Money } from '../money.ts';
 import { layOut, type MailContent } from './mail-layout.ts';
-import { formatDate, type MailText, oneLine, severalLines } from './mail-text.ts';
+import type { MailText } from './mail-text.ts';
+import { formatDeadline, severalLines, shownName } from './shown-text.ts';
 
 /** What a mail about a gift tells its recipient. */
 export type GiftMail = {
@@ -15,7 +16,7 @@ export type GiftMail = {
 
 /** The mail for a delivery of this purpose. Pure: the same gift always gets the same words, however often it is sent. */
 export function giftMail(purpose: DeliveryPurpose, gift: GiftMail): MailText {
-  const sender = oneLine(gift.senderName) || 'Somebody';
+  const sender = shownName(gift.senderName);
   const value = formatMoney(gift.value);
   return layOut({
     ...opening[purpose](sender, value, gift.expiresAt),
@@ -45,7 +46,7 @@ const opening: Record<DeliveryPurpose, (sender: string, value: string, expiresAt
     heading: `Your gift of ${value} expires soon`,
     paragraphs: [
       `${sender} sent you a voucher worth ${value}. You have not claimed it yet${
-        expiresAt ? `, and it expires on ${formatDate(expiresAt)}` : ''
+        expiresAt ? `, and it expires on ${formatDeadline(expiresAt)}` : ''
       }.`,
     ],
   }),
@@ -53,7 +54,7 @@ const opening: Record<DeliveryPurpose, (sender: string, value: string, expiresAt
 
 function closing(expiresAt: Date | null): string[] {
   return [
-    ...(expiresAt ? [`Claim it before ${formatDate(expiresAt)} (UTC).`] : []),
+    ...(expiresAt ? [`You can claim it until ${formatDeadline(expiresAt)}.`] : []),
     'This link is as good as the gift itself: do not pass it on unless you mean to give the gift away.',
   ];
 }

@@ -1,4 +1,5 @@
-import { escapeHtml, type MailText, oneLine } from './mail-text.ts';
+import { escapeHtml, type MailText } from './mail-text.ts';
+import { oneLine } from './shown-text.ts';
 
 /** A mail in the order in which it is read. Everything is plain text; escaping happens here and nowhere else. */
 export type MailContent = {

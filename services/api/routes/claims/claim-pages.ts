@@ -1,16 +1,17 @@
 import type { ClaimLink } from '../../../domain/gifts/claim-link.ts';
 import type { Claim } from '../../../domain/gifts/claim-voucher.ts';
 import { formatMoney } from '../../../domain/money.ts';
+import { formatDeadline, severalLines, shownName } from '../../../domain/notifications/shown-text.ts';
 import { type Html, html, page } from './html.ts';
 
 /** What a claim link shows: the gift, and a button while there is something to take. */
 export function claimPage(link: ClaimLink, form: { token: string; idempotencyKey: string }): string {
-  const title = `${link.senderName} sent you a gift`;
+  const title = `${shownName(link.senderName)} sent you a gift`;
   return page(
     title,
     html`<h1>${title}</h1>
 <p class="amount">${formatMoney(link.value)}</p>
-${link.message === null ? null : html`<blockquote>${link.message}</blockquote>`}
+${link.message === null ? null : html`<blockquote>${severalLines(link.message).join('\n')}</blockquote>`}
 ${below(link, form)}`,
   );
 }
@@ -60,6 +61,6 @@ function below(link: ClaimLink, form: { token: string; idempotencyKey: string })
 
 function validity(expiresAt: Date | null): Html {
   if (expiresAt === null) return html``;
-  const day = new Intl.DateTimeFormat('en', { dateStyle: 'long', timeZone: 'UTC' }).format(expiresAt);
-  return html`<p>Valid until <time datetime="${expiresAt.toISOString()}">${day} (UTC)</time>.</p>`;
+  const deadline = formatDeadline(expiresAt);
+  return html`<p>Valid until <time datetime="${expiresAt.toISOString()}">${deadline}</time>.</p>`;
 }

@@ -18,11 +18,18 @@ describe.each(['gift', 'resend', 'reminder'] as const)('the mail of a %s', (purp
     for (const body of [text, html]) {
       expect(body).toContain('Charles');
       expect(body).toContain('€25.00');
-      expect(body).toContain('31 January 2027');
+      expect(body).toContain('until 31 January 2027, 23:30 UTC');
       expect(body).toContain(gift.claimUrl);
     }
     expect(text).toContain('> Well done,\n> Ada!');
     expect(html).toContain('Well done,<br>Ada!');
+  });
+
+  test.each([
+    ['2027-02-01T00:00:00Z', 'until 1 February 2027, 00:00 UTC'],
+    ['2027-01-31T23:59:59Z', 'until 31 January 2027, 23:59 UTC'],
+  ])('a gift that ends at %s can be claimed %s', (expiresAt, until) => {
+    expect(giftMail(purpose, { ...gift, expiresAt: new Date(expiresAt) }).text).toContain(until);
   });
 
   test('is the same each time', () => {
@@ -83,7 +90,7 @@ describe('whatever a sender writes', () => {
 
   test('no name turns the writing direction of the sentence around it', () => {
     const { subject, text } = giftMail('gift', { ...gift, senderName: 'a\u202emoc.live\u202cb' });
-    expect(`${subject}${text}`).not.toMatch(/[\u202a-\u202e\u2066-\u2069]/);
+    expect(`${subject}${text}`).not.toMatch(/\p{Bidi_Control}/u);
   });
 
   test('an empty name is somebody', () => {
