@@ -1,9 +1,10 @@
-import { createServer, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { parseList } from 'structured-headers';
 import request from 'supertest';
 import { createRateLimits } from '../../../services/api/rate-limits.ts';
 import { createDatabase } from '../../../services/database/client.ts';
+import { pingDatabase } from '../../../services/database/ping.ts';
 import { startTestApi, type TestApi, type TestApiOptions } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
 
@@ -103,43 +104,57 @@ describe('429', () => {
 });
 
 describe('P48: the store', () => {
-  test('P48: while Postgres hangs the limiter answers within its time-out, and goes on limiting', async () => {
-    await start({});
-    // A server that accepts connections and never says a word.
-    const sockets: Socket[] = [];
-    const connected = Promise.withResolvers<void>();
-    const mute = createServer((socket) => {
-      sockets.push(socket);
-      connected.resolve();
-    });
-    await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
-    const { port } = mute.address() as { port: number };
-    const silent = createDatabase({
-      connectionString: `postgres://x:x@127.0.0.1:${port}/x`,
-      poolMax: 2,
-      applicationName: 'largesse-test-silent',
-    });
-    try {
-      const failures: unknown[] = [];
-      const limits = createRateLimits(silent, {
-        policies: { ip: perMinute(30), key: perMinute(3), claim: perMinute(3) },
-        timeoutMs: 50,
-        onStoreFailure: (error) => failures.push(error),
+  test.each<[string, { established: boolean; timeoutMs?: number }]>([
+    ['a new connection is accepted and never answered', { established: false, timeoutMs: 50 }],
+    // By default, as in production, where nothing sets a time-out.
+    ['an established connection goes silent', { established: true }],
+  ])(
+    'P48: while Postgres hangs the limiter answers within its time-out, and goes on limiting: %s',
+    async (_how, { established, ...options }) => {
+      await start({});
+      const postgres = await startMutable(new URL(api.database.url));
+      const silent = createDatabase({
+        connectionString: postgres.url,
+        poolMax: 2,
+        applicationName: 'largesse-test-silent',
       });
-      const twenty = () => Array.from({ length: 20 }, () => limits.ip.consume('192.0.2.1'));
-      const firstWave = twenty();
-      await connected.promise;
-      // They wait behind the statement that hangs, and must not be sent to the same store after it.
-      const secondWave = twenty();
-      const verdicts = await Promise.all([...firstWave, ...secondWave]);
-      expect([sockets.length, failures.length]).toEqual([1, 1]);
-      expect(verdicts.filter(({ allowed }) => allowed)).toHaveLength(30);
-    } finally {
-      for (const socket of sockets) socket.destroy();
-      mute.close();
-      await silent.db.destroy();
-    }
-  });
+      try {
+        const failures: unknown[] = [];
+        const limits = createRateLimits(silent, {
+          policies: { ip: perMinute(30), key: perMinute(3), claim: perMinute(3) },
+          ...options,
+          onStoreFailure: (error) => failures.push(error),
+        });
+        if (established) await pingDatabase(silent.db);
+        postgres.mute();
+        const twenty = () => Array.from({ length: 20 }, () => limits.ip.consume('192.0.2.1'));
+        const startedAt = performance.now();
+        const firstWave = twenty();
+        await postgres.heard;
+        // They wait behind the statement that hangs, and must not be sent to the same store after it.
+        const secondWave = twenty();
+        const verdicts = await Promise.all([...firstWave, ...secondWave]);
+        // Far above both time-outs, and below what ends the wait without them: 5 s to connect, 15 s for a statement.
+        expect(performance.now() - startedAt).toBeLessThan(3_000);
+        expect([postgres.connections(), failures.length]).toEqual([1, 1]);
+        expect(verdicts.filter(({ allowed }) => allowed)).toHaveLength(30);
+
+        postgres.unmute();
+        // The connection that hangs still hangs; another one takes its place.
+        await eventually(
+          async () => {
+            await limits.ip.consume('192.0.2.2');
+            expect(await storedPoints()).toHaveLength(1);
+          },
+          { intervalMs: 200 },
+        );
+        expect(postgres.connections()).toBe(2);
+      } finally {
+        await postgres.close();
+        await silent.db.destroy();
+      }
+    },
+  );
 
   test('P48: a key of 300 characters is counted like any other', async () => {
     await start({});
@@ -168,3 +183,46 @@ describe('P48: the store', () => {
     await eventually(async () => expect((await storedPoints())[0]).toBeGreaterThanOrEqual(11));
   });
 });
+
+/** Postgres behind a wire that can be cut without a word: what is open, or opened, while it is mute never answers again. */
+async function startMutable(server: URL) {
+  const sockets: Socket[] = [];
+  const heard = Promise.withResolvers<void>();
+  let muted = false;
+  let connections = 0;
+  const wire = createServer((socket) => {
+    connections += 1;
+    const upstream = connect(Number(server.port), server.hostname);
+    sockets.push(socket, upstream);
+    for (const end of [socket, upstream]) end.on('error', () => undefined);
+    let dead = muted;
+    socket.on('data', (data) => {
+      dead ||= muted;
+      if (dead) heard.resolve();
+      else upstream.write(data);
+    });
+    upstream.on('data', (data) => {
+      if (!dead) socket.write(data);
+    });
+  });
+  await new Promise<void>((resolve) => wire.listen(0, '127.0.0.1', resolve));
+  const url = new URL(server);
+  url.host = `127.0.0.1:${(wire.address() as AddressInfo).port}`;
+  return {
+    url: url.href,
+    /** so many were opened so far */
+    connections: () => connections,
+    /** Resolves once something was said to it while it was mute. */
+    heard: heard.promise,
+    mute: () => {
+      muted = true;
+    },
+    unmute: () => {
+      muted = false;
+    },
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      return new Promise((resolve) => wire.close(resolve));
+    },
+  };
+}
