@@ -7,6 +7,7 @@ import {
   lockScheduledGifts,
 } from '../../../services/database/queries/due-gifts.ts';
 import { deleteExpiredIdempotencyKeys } from '../../../services/database/queries/idempotency.ts';
+import { claimOutboxRows } from '../../../services/database/queries/outbox.ts';
 import { lockStrandedGifts } from '../../../services/database/queries/stranded.ts';
 import type { Database } from '../../../services/database/schema.ts';
 import { toUuid } from '../../../services/domain/ids.ts';
@@ -21,7 +22,7 @@ let database: TestDatabase;
 beforeAll(async () => {
   database = await createTestDatabase();
   // Statistics of empty tables: the planner expects next to nothing.
-  await database.pool.query('analyze gifts, idempotency_keys');
+  await database.pool.query('analyze gifts, idempotency_keys, outbox');
 });
 afterAll(() => database.drop());
 
@@ -92,5 +93,20 @@ describe('P25: claims of n rows never get more than n, and no row goes to two', 
     expect(deleted).toEqual(Array(workers).fill(limit));
     const kept = database.db.selectFrom('idempotency_keys').select('key');
     expect(await kept.execute()).toHaveLength(rows - workers * limit);
+  });
+
+  test('outbox rows that are free', async () => {
+    // The gifts of the tests above left rows of their own.
+    await database.db.deleteFrom('outbox').execute();
+    await sql`
+      insert into outbox (queue, body, available_at)
+      select 'gifts', 'body-' || n, clock_timestamp() from generate_series(1, ${rows}::integer) n`.execute(
+      database.db,
+    );
+    const claimed = await allAtOnce((trx) => claimOutboxRows(trx, limit, 600));
+    expect(claimed.map(({ length }) => length)).toEqual(Array(workers).fill(limit));
+    const all = claimed.flat().map(({ id }) => id);
+    expect(new Set(all).size).toBe(all.length);
+    expect(await claimOutboxRows(database.db, rows, 600)).toHaveLength(rows - workers * limit);
   });
 });
