@@ -14,8 +14,8 @@ export function markSensitive<Schema extends z.ZodType>(schema: Schema, kind: Se
 }
 
 /**
- * A copy of `value` that may be logged: marked positions are replaced by `[kind]`, and so is all that the schema does
- * not expect there (`[unexpected]`): what nobody described, nobody has declared harmless.
+ * A copy of `value` that may be logged: marked positions are replaced by `[kind]`, and so are records (`[personal]`)
+ * and all that the schema does not expect (`[unexpected]`): what nobody described, nobody has declared harmless.
  */
 export function redact(schema: z.core.$ZodType, value: unknown): unknown {
   return redactAt([schema], value, 0);
@@ -38,15 +38,7 @@ function redactAt(schemas: readonly Schema[], value: unknown, depth: number): un
   return typeof value === 'string' ? scrubText(value) : value;
 }
 
-const CONTAINERS: ReadonlySet<string> = new Set([
-  'object',
-  'array',
-  'record',
-  'tuple',
-  'map',
-  'set',
-  'never',
-]);
+const CONTAINERS: ReadonlySet<string> = new Set(['object', 'array', 'tuple', 'map', 'set', 'never']);
 
 function redactArray(leaves: readonly Schema[], value: readonly unknown[], depth: number): unknown {
   if (leaves.every((leaf) => elementSchemas(leaf, 0).length === 0)) return UNEXPECTED;
@@ -79,7 +71,6 @@ function propertySchemas(leaf: Schema, key: string): readonly Schema[] {
     const property = Object.hasOwn(def.shape, key) ? def.shape[key] : def.catchall;
     return property === undefined ? [] : [property];
   }
-  if (def.type === 'record') return [def.valueType];
   return isOpen(leaf) ? [leaf] : [];
 }
 
@@ -89,7 +80,7 @@ function isOpen(leaf: Schema): boolean {
 }
 
 function takesObjects(leaf: Schema): boolean {
-  return isOpen(leaf) || leaf._zod.def.type === 'object' || leaf._zod.def.type === 'record';
+  return isOpen(leaf) || leaf._zod.def.type === 'object';
 }
 
 /** Unwraps optional, default, pipe, lazy, union and their like down to what describes a value itself. */
@@ -101,12 +92,18 @@ function expand(schemas: readonly Schema[]): { kind: SensitiveKind | undefined; 
   for (let schema = waiting.pop(); schema !== undefined; schema = waiting.pop()) {
     if (seen.has(schema)) continue;
     seen.add(schema);
-    kind ??= sensitive.get(schema as z.ZodType)?.kind;
+    kind ??= kindOf(schema);
     const inner = unwrap(schema as z.core.$ZodTypes);
     if (inner === undefined) leaves.push(schema);
     else waiting.push(...inner);
   }
   return { kind, leaves };
+}
+
+/** A record's keys are the caller's own words, as its values are: marked or not, it is not shown. */
+function kindOf(schema: Schema): SensitiveKind | undefined {
+  const isRecord = schema._zod.def.type === 'record';
+  return sensitive.get(schema as z.ZodType)?.kind ?? (isRecord ? 'personal' : undefined);
 }
 
 function unwrap(schema: z.core.$ZodTypes): readonly Schema[] | undefined {

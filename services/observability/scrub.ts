@@ -1,7 +1,7 @@
 /**
  * The last line before a text leaves the process (log, span): removes what looks like personal data or a secret.
- * Redaction by schema position comes first; this is for text that others wrote, such as an SMTP server's refusal,
- * which quotes the address.
+ * A request's body is redacted by its schema before (`redact`); this is for text that has none, such as an SMTP
+ * server's refusal, which quotes the address.
  *
  * Every expression runs in linear time on any input: a class is either bounded, or consumed from its very beginning
  * (guarded by a look-behind), or matched as whole tokens.

@@ -1,5 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { z } from 'zod';
+import { redact } from '../../observability/redact.ts';
 import { type FieldError, Problem } from '../problem.ts';
 import { findRefusedText, jsonPointer, refusedText } from './text.ts';
 
@@ -13,11 +14,22 @@ export type Validator<Schema extends z.ZodType> = RequestHandler & {
 
 /** Checks the body, by characters first and then by schema. */
 export function body<Schema extends z.ZodType>(schema: Schema): Validator<Schema> {
-  return validator(
+  const check = validator(
     schema,
     (request) => request.body,
     (path) => ({ pointer: jsonPointer(path) }),
   );
+  const step: RequestHandler = (request, response, next) => {
+    response.locals['bodySchema'] = schema;
+    return check(request, response, next);
+  };
+  return Object.assign(step, { schema, of: check.of });
+}
+
+/** The body as it may be logged, redacted by the schema of its route; undefined before a `body` step. */
+export function loggableBody(request: Request, response: Response): unknown {
+  const schema: z.ZodType | undefined = response.locals['bodySchema'];
+  return schema && redact(schema, request.body);
 }
 
 export function query<Schema extends z.ZodType>(schema: Schema): Validator<Schema> {

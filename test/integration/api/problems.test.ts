@@ -46,6 +46,21 @@ describe('every refusal is a problem', () => {
     },
   );
 
+  test.each(['/claim/%zz', '/v1/gifts/%ff', '/v1/gifts/%e0%a4%a/timeline'])(
+    '404 for a path that does not decode: %s',
+    async (path) => {
+      const answer = await request(api.app)
+        .get(path)
+        .set(...sender.auth);
+      expect([answer.status, answer.body.code]).toEqual([404, 'not_found']);
+    },
+  );
+
+  test('400 for a body that is said to be gzip and is not', async () => {
+    const answer = await post().set('Content-Encoding', 'gzip').send('not gzip at all');
+    expect([answer.status, answer.body.code]).toEqual([400, 'malformed_body']);
+  });
+
   test.each<[string, string]>([
     ['{"value":', 'half of a body'],
     ['', 'nothing at all'],
@@ -132,6 +147,48 @@ describe('what is our fault', () => {
         request_id: answer.body.request_id,
       }),
     ]);
+  });
+
+  test('P59: the log shows the body of a failed request by the schema of its route: the value, and nobody', async () => {
+    const broken = () => Promise.reject(new Error('broken'));
+    const app = buildApp({
+      ...api.deps,
+      db: {
+        ...api.deps.db,
+        connection: () => ({ execute: broken }),
+        transaction: () => ({ execute: broken }),
+      } as never,
+    });
+    const recipients = [
+      { type: 'email', email: 'grace@example.org' },
+      { type: 'wallet', address: '0x52908400098527886E0F7030069857D2E4169EE7' },
+    ];
+    for (const recipient of recipients) {
+      const answer = await request(app)
+        .post('/v1/gifts')
+        .set(...sender.auth)
+        .set('Idempotency-Key', freshKey())
+        .send({ ...giftRequest, recipient, sender_name: 'Bletchley', metadata: { 'Joan Clarke': 'Hut 8' } });
+      expect(answer.status).toBe(500);
+    }
+    const token = 'clt_7zzzzzzzzzzzzzzzzzzzzzzzzz';
+    expect((await request(app).post('/v1/claims').set('Idempotency-Key', 'k').send({ token })).status).toBe(
+      500,
+    );
+
+    const bodies = api.logged().flatMap((line) => line['request_body'] ?? []);
+    const gift = {
+      value: { amount: 2_500, currency: 'EUR' },
+      message: '[text]',
+      sender_name: '[name]',
+      metadata: '[personal]',
+    };
+    expect(bodies).toEqual([
+      { ...gift, recipient: { type: 'email', email: '[redacted]' } },
+      { ...gift, recipient: { type: 'wallet', address: '[wallet]' } },
+      { token: '[redacted]' },
+    ]);
+    expect(JSON.stringify(api.logged())).not.toMatch(/grace|0x5290|Bletchley|Well done|Joan|Hut 8|clt_/i);
   });
 
   test('503 unavailable, retryable, with Retry-After, while the database is away', async () => {
