@@ -9,7 +9,7 @@ import { type FieldError, Problem, type ProblemOptions, problemKinds } from './p
 export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof DomainError) return fromDomain(error);
-  const parsing = fromBodyParser(error);
+  const parsing = fromBodyParser(error) ?? fromClientError(error);
   if (parsing) return parsing;
   if (isTransientDatabaseError(error)) {
     return new Problem('unavailable', 'the service is not available for the moment; try again', {
@@ -79,6 +79,16 @@ function fromBodyParser(error: unknown): Problem | null {
       return null;
   }
 }
+
+/** What libraries throw at a request that can't be read: a path that doesn't decode, a body that doesn't inflate. */
+function fromClientError(error: unknown): Problem | null {
+  if (!(error instanceof Error) || !('status' in error) || !isClientError(error.status)) return null;
+  return error instanceof URIError
+    ? new Problem('not_found', 'there is nothing at this path', { cause: error })
+    : new Problem('malformed_body', 'the body can not be read', { cause: error });
+}
+
+const isClientError = (status: unknown) => typeof status === 'number' && status >= 400 && status < 500;
 
 /** A pointer names keys that the caller chose; a key may look like an address. */
 function scrubbed(error: FieldError): FieldError {
