@@ -110,14 +110,18 @@ async function writeKeyring(file: string, keyId: string): Promise<void> {
 }
 
 async function withDatabase<T>(work: (db: Kysely<Database>) => Promise<T>): Promise<T> {
-  const { DATABASE_URL: connectionString } = parseEnv(
-    z.object({ DATABASE_URL: databaseEnv.DATABASE_URL }),
+  const { DATABASE_URL: connectionString, DATABASE_PREPARED_STATEMENTS: prepareStatements } = parseEnv(
+    z.object({
+      DATABASE_URL: databaseEnv.DATABASE_URL,
+      DATABASE_PREPARED_STATEMENTS: databaseEnv.DATABASE_PREPARED_STATEMENTS,
+    }),
     env,
   );
   // A migration may take its time; a limit on it would leave a large table half of the way for ever.
   const { db } = createDatabase({
     connectionString,
     poolMax: 2,
+    prepareStatements,
     applicationName: 'largesse-admin',
     statementTimeoutMs: 3_600_000,
   });

@@ -52,8 +52,8 @@ function createLimit(
     storeType: 'pool',
     tableName: 'rate_limits',
     tableCreated: true,
-    // Each process sweeps the whole table, so one of its limiters is enough.
-    clearExpiredByTimeout: name === 'ip',
+    // The timekeepers do it, in small steps.
+    clearExpiredByTimeout: false,
     // Whoever is over the budget costs no more writes until the window ends.
     inMemoryBlockOnConsumed: quota + 1,
     insuranceLimiter: new RateLimiterMemory(budget),

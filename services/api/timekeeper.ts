@@ -1,5 +1,6 @@
 import type { Kysely, Transaction } from 'kysely';
 import { deleteExpiredIdempotencyKeys } from '../database/queries/idempotency.ts';
+import { deleteEndedBudgets } from '../database/queries/rate-limits.ts';
 import type { Database } from '../database/schema.ts';
 import { expireGifts } from '../domain/gifts/end-gifts.ts';
 import { queueScheduledGifts } from '../domain/gifts/queue-gifts.ts';
@@ -19,7 +20,7 @@ export type TimekeeperDeps = {
   remindBeforeSeconds: number;
 };
 
-/** Does what is due: releases scheduled gifts, reminds, expires, forgets old idempotency keys. Any number may run. */
+/** Does what is due: releases scheduled gifts, reminds, expires, forgets old idempotency keys and ended budgets. Any number may run. */
 export function createTimekeepers(deps: TimekeeperDeps): Loop[] {
   return duties.map(
     ({ name, everyMs, run }) =>
@@ -57,8 +58,12 @@ const duties: { name: string; everyMs: number; run: Duty }[] = [
   {
     name: 'delete_idempotency_keys',
     everyMs: 60_000,
-    run: (trx, { clock }) =>
-      deleteExpiredIdempotencyKeys(trx, new Date(clock().getTime() - idempotencyKeyDays * 86_400_000), step),
+    run: (trx) => deleteExpiredIdempotencyKeys(trx, idempotencyKeyDays, step),
+  },
+  {
+    name: 'delete_ended_budgets',
+    everyMs: 60_000,
+    run: (trx, { clock }) => deleteEndedBudgets(trx, clock().getTime(), step),
   },
 ];
 

@@ -58,16 +58,18 @@ export async function completeIdempotencyKey(
 
 /**
  * Expired keys go in small steps, so that no step holds locks for long. The materialized CTE is a fence, as in the
- * outbox: a limited subquery may be run once per row, and then it limits nothing.
+ * outbox: a limited subquery may be run once per row, and then it limits nothing. Time is the database's: a process whose
+ * clock is ahead must not forget the keys of a moment ago.
  */
 export async function deleteExpiredIdempotencyKeys(
   trx: Transaction<Database>,
-  olderThan: Date,
+  olderThanDays: number,
   limit: number,
 ): Promise<number> {
   const { numAffectedRows } = await sql`
     with expired as materialized (
-      select scope_id, key from idempotency_keys where created_at < ${olderThan}
+      select scope_id, key from idempotency_keys 
+      where created_at < clock_timestamp() - make_interval(days => ${olderThanDays}::integer)
       order by created_at limit ${limit} for update skip locked
     )
     delete from idempotency_keys k using expired where k.scope_id = expired.scope_id and k.key = expired.key`.execute(

@@ -1,4 +1,4 @@
-import { type Kysely, sql } from 'kysely';
+import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
 
 /** Points to take from the budget of a key, which ends `windowMs` after it began. Each key stands in it once. */
@@ -31,4 +31,18 @@ export async function takePoints(
       expire = case when budget.expire <= ${nowMs}::bigint then excluded.expire else budget.expire end
     returning key, points, expire`.execute(db);
   return rows;
+}
+
+/** Budgets whose window is over begin anew by themselves; those that nobody comes back to only take room. */
+export async function deleteEndedBudgets(
+  trx: Transaction<Database>,
+  nowMs: number,
+  limit: number,
+): Promise<number> {
+  const { numAffectedRows } = await sql`
+    with ended as materialized (
+      select key from rate_limits where expire < ${nowMs}::bigint limit ${limit} for update skip locked
+    )
+    delete from rate_limits budget using ended where budget.key = ended.key`.execute(trx);
+  return Number(numAffectedRows ?? 0);
 }

@@ -47,8 +47,14 @@ test('several at once: a due gift is queued once, a gift near its end is reminde
     [key],
   );
 
+  const freshOne = freshKey();
+  await postGift(api, sender, giftRequest, freshOne);
+  await api.database.pool.query(`insert into rate_limits (key, points, expire) values ('ended', 1, 1)`);
+
   const { logger, logged } = memoryLogger();
-  const deps = { ...api.deps, logger, random: () => 0, remindBeforeSeconds: 86_400 };
+  // Whatever the clock of a process says, a key of a moment ago stays.
+  const clock = () => new Date(Date.now() + 40 * 86_400_000);
+  const deps = { ...api.deps, logger, clock, random: () => 0, remindBeforeSeconds: 86_400 };
   running.push(...createTimekeepers(deps), ...createTimekeepers(deps));
   for (const loop of running) loop.start();
 
@@ -57,6 +63,8 @@ test('several at once: a due gift is queued once, a gift near its end is reminde
     expect(await stateOf(api, late.id)).toBe('expired');
     const { rows } = await api.database.pool.query('select 1 from idempotency_keys where key = $1', [key]);
     expect(rows).toEqual([]);
+    const budgets = await api.database.pool.query(`select 1 from rate_limits where key = 'ended'`);
+    expect(budgets.rows).toEqual([]);
     const reminders = await api.database.db
       .selectFrom('deliveries')
       .select('gift_id')
@@ -64,6 +72,8 @@ test('several at once: a due gift is queued once, a gift near its end is reminde
       .execute();
     expect(reminders).toEqual([{ gift_id: toUuid(ending.id) }]);
   });
+  const kept = await api.database.pool.query('select 1 from idempotency_keys where key = $1', [freshOne]);
+  expect(kept.rows).toHaveLength(1);
   expect(await stateOf(api, later.id)).toBe('scheduled');
   expect(await stateOf(api, ending.id)).toBe('delivered');
   const { rows } = await api.database.pool.query(`select body from outbox where body like '%' || $1 || '%'`, [
