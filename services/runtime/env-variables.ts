@@ -50,7 +50,9 @@ export const keyringEnv = {
 
 export const publicUrlEnv = {
   PUBLIC_URL: url(['http:', 'https:'])
-    .transform((value) => value.replace(/\/+$/, ''))
+    .transform((value) => new URL(value))
+    .refine(({ origin, href }) => href === `${origin}/`, 'has more than a scheme, a host and a port')
+    .transform(({ origin }) => origin)
     .describe(
       'Set it to the address at which recipients reach the API, for example https://gifts.example.com',
     ),

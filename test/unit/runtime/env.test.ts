@@ -112,6 +112,17 @@ describe('what is wrong', () => {
     );
   });
 
+  test.each(['https://example.com/gifts', 'https://example.com/?a=b', 'https://example.com/#a'])(
+    'a PUBLIC_URL of %s: claim links would not hold what comes after the host',
+    (value) => {
+      const [problem] = problemsOf({ ...REQUIRED, PUBLIC_URL: value }).problems;
+      expect(problem).toMatchObject({
+        variable: 'PUBLIC_URL',
+        problem: 'has more than a scheme, a host and a port',
+      });
+    },
+  );
+
   test('one problem alone is announced as one', () => {
     expect(problemsOf({ ...REQUIRED, QUEUE_PROVISIONING: 'maybe' }).message).toMatch(
       /^One environment variable needs attention:\n\n {2}QUEUE_PROVISIONING: invalid option/,
