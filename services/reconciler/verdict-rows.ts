@@ -16,7 +16,7 @@ export function toVerdictRow({ letter, verdict, rule, archive }: Judgement): Ver
     message_key: letter.key,
     gift_id: letter.giftId,
     class: letter.class,
-    reason: storable(letter.reason).slice(0, reasonLimit),
+    reason: storable(letter.reason.slice(0, reasonLimit)),
     receive_count: message.receiveCount,
     sent_at: message.sentAt.toISOString(),
     verdict,
@@ -46,7 +46,10 @@ function keptAttributes({ attributes, groupId, traceHeader }: QueueMessage): Rec
   return { attributes: Object.fromEntries(entries), group_id: groupId, trace_header: traceHeader };
 }
 
-/** PostgreSQL has no U+0000 in texts and no lone surrogates: one such body would stop every run at the same message. */
+/**
+ * PostgreSQL has no U+0000 in texts and no lone surrogates: one such body would stop every run at the same message. Comes
+ * after any cut, which may go through a character and leave half of it.
+ */
 function storable(text: string): string {
   return text.replaceAll('\u0000', '\uFFFD').toWellFormed();
 }

@@ -85,6 +85,14 @@ describe('quarantine', () => {
     expect(JSON.stringify(rows.map(({ reason }) => reason))).not.toContain('ada@example.com');
   });
 
+  test('a reason that is cut in the middle of a character stops no run', async () => {
+    const ids = await deadGifts(scene, 2);
+    await buryGifts(scene, ids, { class: 'permanent', reason: `${'x'.repeat(999)}😀` });
+    expect((await run(scene)).counts).toMatchObject({ quarantined: 2, errors: 0 });
+    const reason = `${'x'.repeat(999)}\uFFFD`;
+    expect(await letters()).toMatchObject([{ reason }, { reason }]);
+  });
+
   test('leaves a gift alone that a worker is delivering at this moment', async () => {
     const [id] = await deadGifts(scene, 1);
     if (id === undefined) throw new Error('no gift');
