@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import { countRedriveOutcomes } from '../database/queries/reconciler-history.ts';
+import { countRedriveOutcomes, findRedrivenSends } from '../database/queries/reconciler-history.ts';
 import { lastRunCounts } from '../database/queries/reconciler-runs.ts';
 import type { Database } from '../database/schema.ts';
 import {
@@ -11,6 +11,7 @@ import {
   redriveAllowance,
   untriedCircuit,
 } from './circuit.ts';
+import { subjectIdIn } from './letter-subjects.ts';
 import type { Policy } from './policy.ts';
 import type { SeenLetter } from './seen-letter.ts';
 
@@ -61,7 +62,10 @@ export class CircuitWatch {
   }
 
   async #evidence(since: Date, deaths: number): Promise<CircuitEvidence> {
-    const known = await countRedriveOutcomes(this.#db, this.#policy.queue, since);
+    const { queue } = this.#policy;
+    const keys = await findRedrivenSends(this.#db, queue, since);
+    const sends = keys.map((key) => ({ message_key: key, delivery_id: subjectIdIn(key) }));
+    const known = await countRedriveOutcomes(this.#db, queue, since, sends);
     const failures = Math.min(known.samples, known.failures + deaths);
     return { ...known, failures, lastRedriveAt: known.last_redrive_at };
   }

@@ -1,4 +1,4 @@
-import { toUuid } from '../domain/ids.ts';
+import { type DeliveryId, type GiftId, toUuid } from '../domain/ids.ts';
 import type { Message } from '../domain/messages.ts';
 import type { Judgement } from './seen-letter.ts';
 
@@ -11,4 +11,9 @@ export function subjectIdsOf(
     content !== null && (type === undefined || content.type === type) ? [toUuid(content.id)] : [],
   );
   return [...new Set(ids)];
+}
+
+/** uuid of the gift or delivery that a message key names: `delivery.send:dlv_…`. */
+export function subjectIdIn(key: string): string {
+  return toUuid(key.slice(key.indexOf(':') + 1) as GiftId | DeliveryId);
 }

@@ -13,9 +13,20 @@ export type LetterSubjectRow = {
 };
 
 /**
- * Where the gifts and deliveries that messages are about stand now. A resend or reminder that is still to be sent
- * counts as `delivering`: its gift is delivered already, and yet its message is needed.
+ * Where gift `g` stands as far as a message goes. With a resend or reminder `d` that is still to be sent it counts as
+ * `delivering`: it is delivered already, and yet the message is needed.
  */
+export const stateForMessage = sql<GiftState>`case
+  when g.state = 'delivered' and d.state in ('pending', 'sending', 'deferred') then 'delivering' else g.state end`;
+
+/** A gift that is on its way and with no worker: its message has yet to be handled. */
+const giftWithoutWorker = sql<boolean>`state in ('queued', 'delivering') and coalesce(lease_until < clock_timestamp(), true)`;
+
+/** The same of a resend or reminder. A reminder whose worker died is never sent again. */
+const sendWithoutWorker = sql<boolean>`purpose <> 'gift' and (state in ('pending', 'deferred')
+  or (state = 'sending' and purpose = 'resend' and lease_until < clock_timestamp()))`;
+
+/** Where the gifts and deliveries that messages are about stand now. */
 export async function findLetterSubjects(
   db: Kysely<Database>,
   giftIds: string[],
@@ -26,9 +37,7 @@ export async function findLetterSubjects(
       coalesce(g.lease_until > clock_timestamp(), false) as leased
     from gifts g where g.id = any (${giftIds}::uuid[])
     union all
-    select d.id, g.id,
-      case when g.state = 'delivered' and d.state in ('pending', 'sending', 'deferred') then 'delivering' else g.state end,
-      null, d.dead_lettered_at, coalesce(d.lease_until > clock_timestamp(), false)
+    select d.id, g.id, ${stateForMessage}, null, d.dead_lettered_at, coalesce(d.lease_until > clock_timestamp(), false)
     from deliveries d join gifts g on g.id = d.gift_id where d.id = any (${deliveryIds}::uuid[])`.execute(db);
   return rows;
 }
@@ -46,10 +55,8 @@ export async function resetRetryBudgets(
   if (subjectIds.length === 0) return new Map();
   const { rows } = await sql<{ id: string; at: Date }>`
     with locked as materialized (
-      select g.id from gifts g
-      where g.id = any (${subjectIds}::uuid[]) and g.state in ('queued', 'delivering')
-        and coalesce(g.lease_until < clock_timestamp(), true)
-      order by g.id for no key update
+      select id from gifts where id = any (${subjectIds}::uuid[]) and ${giftWithoutWorker}
+      order by id for no key update
     ), revived as (
       update gifts g set dead_lettered_at = null, state_changed_at = clock_timestamp()
       from locked where g.id = locked.id
@@ -58,8 +65,7 @@ export async function resetRetryBudgets(
       update deliveries d set attempts_forgiven = d.attempts, dead_lettered_at = null,
         state_changed_at = clock_timestamp()
       where (d.gift_id in (select id from locked) and d.purpose = 'gift')
-        or (d.id = any (${subjectIds}::uuid[]) and (d.state in ('pending', 'deferred')
-          or (d.state = 'sending' and d.purpose = 'resend' and d.lease_until < clock_timestamp())))
+        or (d.id = any (${subjectIds}::uuid[]) and ${sendWithoutWorker})
     )
     select id, at from revived`.execute(trx);
   return new Map(rows.map(({ id, at }) => [id, at]));
@@ -96,28 +102,34 @@ export async function lockUnleasedGifts(
   return new Set(rows.filter(({ leased }) => !leased).map(({ id }) => id));
 }
 
-/** Resends and reminders that will not be tried again. */
+/** Resends and reminders that will not be tried again. One that a worker is sending is left to it. */
 export async function failDeliveries(trx: Transaction<Database>, deliveryIds: string[]): Promise<void> {
   if (deliveryIds.length === 0) return;
   await sql`
-    update deliveries set state = 'failed', state_changed_at = clock_timestamp()
-    where id = any (${deliveryIds}::uuid[]) and purpose <> 'gift' and state in ('pending', 'deferred')`.execute(
-    trx,
-  );
+    update deliveries set state = 'failed', lease_until = null, state_changed_at = clock_timestamp()
+    where id = any (${deliveryIds}::uuid[]) and ${sendWithoutWorker}`.execute(trx);
 }
 
 /**
  * Marks what has its message in the dead-letter queue. SQS moves a message there by itself when it was received too
- * often, and tells nobody: without the mark, the sweep would take the message for lost and make another.
+ * often, and tells nobody: without the mark, the sweep would take the message for lost and make another. The
+ * same goes for one whose worker died each time. What is locked is being claimed or settled, and so not lost either.
  */
 export async function markDeadLettered(trx: Transaction<Database>, subjectIds: string[]): Promise<void> {
   if (subjectIds.length === 0) return;
   await sql`
-    with marked as (
-      update gifts set dead_lettered_at = clock_timestamp()
-      where id = any (${subjectIds}::uuid[]) and state = 'queued' and dead_lettered_at is null
+    with dead_gifts as materialized (
+      select id from gifts
+      where id = any (${subjectIds}::uuid[]) and ${giftWithoutWorker} and dead_lettered_at is null
+      order by id for no key update skip locked
+    ), dead_sends as materialized (
+      select id from deliveries
+      where id = any (${subjectIds}::uuid[]) and ${sendWithoutWorker} and dead_lettered_at is null
+      order by id for no key update skip locked
+    ), marked as (
+      update gifts g set dead_lettered_at = clock_timestamp() from dead_gifts where g.id = dead_gifts.id
     )
-    update deliveries set dead_lettered_at = clock_timestamp()
-    where id = any (${subjectIds}::uuid[]) and purpose <> 'gift' and state in ('pending', 'deferred')
-      and dead_lettered_at is null`.execute(trx);
+    update deliveries d set dead_lettered_at = clock_timestamp() from dead_sends where d.id = dead_sends.id`.execute(
+    trx,
+  );
 }

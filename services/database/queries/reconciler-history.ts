@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
 import type { Verdict } from '../states.ts';
+import { stateForMessage } from './reconciler-gifts.ts';
 
 export type LetterHistoryRow = {
   message_id: string;
@@ -47,24 +48,41 @@ export type RedriveOutcomes = {
   last_redrive_at: Date | null;
 };
 
+/** Keys of the resends and reminders redriven since a time. */
+export async function findRedrivenSends(db: Kysely<Database>, queue: string, since: Date): Promise<string[]> {
+  const { rows } = await sql<{ message_key: string }>`
+    select distinct message_key from dead_letters
+    where queue = ${queue} and verdict = 'redrive' and applied_at > ${since}
+      and message_key like 'delivery.send:%'`.execute(db);
+  return rows.map(({ message_key }) => message_key);
+}
+
 /**
  * What became of the messages redriven since a time. One has died again when its gift was dead-lettered after the
- * redrive, or when its key was seen in the queue after it.
+ * redrive, or when its key was seen in the queue after it. Those among `sends` are judged by their own deliveries.
  */
 export async function countRedriveOutcomes(
   db: Kysely<Database>,
   queue: string,
   since: Date,
+  sends: { message_key: string; delivery_id: string }[],
 ): Promise<RedriveOutcomes> {
   const { rows } = await sql<RedriveOutcomes>`
+    with sends as (
+      select * from json_to_recordset(${JSON.stringify(sends)}::json) as send (message_key text, delivery_id uuid)
+    )
     select count(*) as samples, count(*) filter (where died) as failures,
       count(*) filter (where arrived and not died) as successes, max(applied_at) as last_redrive_at
     from (
-      select r.applied_at, coalesce(g.state not in ('held', 'scheduled', 'queued', 'delivering'), false) as arrived,
-        coalesce(g.dead_lettered_at > r.last_seen_at, false) or exists (
+      select r.applied_at,
+        coalesce(${stateForMessage} not in ('held', 'scheduled', 'queued', 'delivering'), false) as arrived,
+        coalesce(coalesce(d.dead_lettered_at, g.dead_lettered_at) > r.last_seen_at, false) or exists (
           select 1 from dead_letters later where later.queue = r.queue and later.message_key = r.message_key
             and later.first_seen_at > r.last_seen_at) as died
-      from dead_letters r left join gifts g on g.id = r.gift_id
+      from dead_letters r
+      left join gifts g on g.id = r.gift_id
+      left join sends on sends.message_key = r.message_key
+      left join deliveries d on d.id = sends.delivery_id
       where r.queue = ${queue} and r.verdict = 'redrive' and r.applied_at > ${since}
     ) redriven`.execute(db);
   return rows[0] ?? { samples: 0, failures: 0, successes: 0, last_redrive_at: null };

@@ -1,13 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { toUuid } from '../../../services/domain/ids.ts';
+import { subjectIdsOf } from '../../../services/reconciler/letter-subjects.ts';
 import type { RunCounts } from '../../../services/reconciler/run-report.ts';
 import {
   bury,
   buryGifts,
   contents,
   deadGifts,
+  deadResends,
   dieAgain,
   giftMessage,
+  markDead,
   openScene,
   policy,
   run,
@@ -23,10 +26,25 @@ afterAll(() => scene.close());
 
 const breaker = { windowSeconds: 600, maxFailureRatio: 0.5, minSamples: 20 };
 
-describe('circuit breaker', () => {
+/** The consumer's side of a redrive that succeeds. */
+async function arrive(what: 'gifts' | 'resends', uuids: string[]): Promise<void> {
+  const { db } = scene.database;
+  const [table, states] =
+    what === 'gifts'
+      ? (['gifts', ['delivering', 'delivered']] as const)
+      : (['deliveries', ['sending', 'sent']] as const);
+  for (const state of states) {
+    await db.updateTable(table).set({ state }).where('id', 'in', uuids).execute();
+  }
+}
+
+describe.each([
+  { what: 'gifts', dead: deadGifts },
+  { what: 'resends', dead: deadResends },
+] as const)('circuit breaker, $what', ({ what, dead }) => {
   test('P42: opens when redriven messages die again, lets probes through after the window, closes when they arrive', async () => {
     const guarded = policy({ circuitBreaker: breaker, limits: { maxRedrives: 100 } });
-    await buryGifts(scene, await deadGifts(scene, 30));
+    await buryGifts(scene, await dead(scene, 30));
     expect((await run(scene, guarded)).counts).toMatchObject({ redriven: 30 });
     scene.advance(30);
     await dieAgain(scene);
@@ -44,20 +62,13 @@ describe('circuit breaker', () => {
     scene.advance(301);
     const probing = await run(scene, guarded);
     expect(probing).toMatchObject({ circuit: { state: 'half_open' }, counts: { redriven: 5, waiting: 25 } });
-    expect((await run(scene, guarded)).counts).toMatchObject({ redriven: 0, waiting: 25 });
+    expect(await run(scene, guarded)).toMatchObject({
+      circuit: { state: 'half_open' },
+      counts: { redriven: 0, waiting: 25 },
+    });
 
     const probes = probing.results.filter(({ verdict }) => verdict === 'redrive');
-    for (const state of ['delivering', 'delivered'] as const) {
-      await scene.database.db
-        .updateTable('gifts')
-        .set({ state })
-        .where(
-          'id',
-          'in',
-          probes.map(({ letter }) => letter.giftId ?? ''),
-        )
-        .execute();
-    }
+    await arrive(what, subjectIdsOf(probes));
     const closed = await run(scene, guarded);
     expect(closed).toMatchObject({
       outcome: 'converged',
@@ -68,7 +79,7 @@ describe('circuit breaker', () => {
 
   test('P42: a probe that dies opens the circuit for another window', async () => {
     const guarded = policy({ circuitBreaker: breaker, limits: { maxRedrives: 100 } });
-    await buryGifts(scene, await deadGifts(scene, 20));
+    await buryGifts(scene, await dead(scene, 20));
     await run(scene, guarded);
     scene.advance(30);
     await dieAgain(scene);
@@ -87,23 +98,17 @@ describe('circuit breaker', () => {
 
   test('P42: a run that is still redriving stops when what it has sent comes back', async () => {
     const guarded = policy({ circuitBreaker: breaker, limits: { ratePerSecond: 10 } });
-    const ids = await deadGifts(scene, 60);
+    const ids = await dead(scene, 60);
     await buryGifts(scene, ids);
-    const { db } = scene.database;
     let asked = 0;
     const clock = () => {
       asked += 1;
       return new Date(Date.now() + asked * 1_000);
     };
-    // Every gift dies at once after its redrive, as with a mail server that refuses everything.
+    // Everything dies at once after its redrive, as with a mail server that refuses everything.
     const doomed = { ...scene, deps: { ...scene.deps, clock } };
     const dying = setInterval(() => {
-      void db
-        .updateTable('gifts')
-        .set({ dead_lettered_at: new Date(Date.now() + 3_600_000) })
-        .where('id', 'in', ids.map(toUuid))
-        .where('dead_lettered_at', 'is', null)
-        .execute();
+      void markDead(scene, ids, new Date(Date.now() + 3_600_000));
     }, 5);
     const report = await run(doomed, guarded);
     clearInterval(dying);

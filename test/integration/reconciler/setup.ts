@@ -1,5 +1,5 @@
 import type { FailureClass } from '../../../services/database/states.ts';
-import { type DeliveryId, type GiftId, newUuid, toUuid } from '../../../services/domain/ids.ts';
+import { type DeliveryId, type GiftId, newId, newUuid, toUuid } from '../../../services/domain/ids.ts';
 import { createOutboxWriter } from '../../../services/domain/outbox.ts';
 import type { Logger } from '../../../services/observability/logger.ts';
 import { composeMessage } from '../../../services/queue/compose-message.ts';
@@ -73,6 +73,11 @@ export async function openScene(): Promise<Scene> {
         .updateTable('gifts')
         .set({ state: 'cancelled', lease_until: null })
         .where('state', 'in', ['queued', 'delivering', 'scheduled'])
+        .execute();
+      await database.db
+        .updateTable('deliveries')
+        .set({ state: 'failed', lease_until: null })
+        .where('state', 'in', ['pending', 'sending', 'deferred'])
         .execute();
       for (const table of ['reconciler_leases', 'reconciler_runs', 'dead_letters', 'outbox'] as const) {
         await database.db.deleteFrom(table).execute();
@@ -175,6 +180,34 @@ export async function deadGifts(scene: Scene, count: number, { attempts = 6 } = 
   return ids;
 }
 
+/** Resends of delivered gifts, tried and dead-lettered in the same way. */
+export async function deadResends(scene: Scene, count: number, { attempts = 6 } = {}): Promise<DeliveryId[]> {
+  const { db } = scene.database;
+  const giftIds = (await deadGifts(scene, count)).map(toUuid);
+  for (const state of ['delivering', 'delivered'] as const) {
+    const changed = { state, dead_lettered_at: null };
+    await db.updateTable('gifts').set(changed).where('id', 'in', giftIds).execute();
+  }
+  const resends = giftIds.map((gift_id) => ({ id: newId('dlv'), gift_id }));
+  await db
+    .insertInto('deliveries')
+    .values(
+      resends.map(({ id, gift_id }) => ({
+        id: toUuid(id),
+        gift_id,
+        purpose: 'resend' as const,
+        channel: 'email' as const,
+        state: 'deferred' as const,
+        attempts,
+        lease_until: null,
+        dead_lettered_at: new Date(),
+        state_changed_at: new Date(),
+      })),
+    )
+    .execute();
+  return resends.map(({ id }) => id);
+}
+
 export function giftMessage(
   id: GiftId | DeliveryId,
   died: { class: FailureClass; reason?: string } | null = { class: 'transient' },
@@ -210,7 +243,7 @@ export async function bury(scene: Scene, messages: OutgoingMessage[]): Promise<v
 
 export async function buryGifts(
   scene: Scene,
-  ids: readonly GiftId[],
+  ids: readonly (GiftId | DeliveryId)[],
   died?: Parameters<typeof giftMessage>[1],
 ): Promise<void> {
   await bury(
@@ -243,14 +276,22 @@ function idIn(body: string): string {
 /** The consumer's side of a redrive that fails: the message dies again as a new message. */
 export async function dieAgain(scene: Scene, died?: Parameters<typeof giftMessage>[1]): Promise<void> {
   const { ready } = await scene.emulator.inspect(scene.queue.name);
-  const ids = ready.map(({ body }) => idIn(body) as GiftId);
+  const ids = ready.map(({ body }) => idIn(body) as GiftId | DeliveryId);
   await drain(scene, scene.queue.url);
-  await scene.database.db
-    .updateTable('gifts')
-    .set({ dead_lettered_at: scene.deps.clock() })
-    .where('id', 'in', ids.map(toUuid))
-    .execute();
+  await markDead(scene, ids, scene.deps.clock());
   await buryGifts(scene, ids, died);
+}
+
+/** The mark that the consumer leaves on gifts and resends that it gives up; those that have one keep it. */
+export async function markDead(scene: Scene, ids: readonly (GiftId | DeliveryId)[], at: Date): Promise<void> {
+  for (const table of ['gifts', 'deliveries'] as const) {
+    await scene.database.db
+      .updateTable(table)
+      .set({ dead_lettered_at: at })
+      .where('id', 'in', ids.map(toUuid))
+      .where('dead_lettered_at', 'is', null)
+      .execute();
+  }
 }
 
 export async function drain(scene: Scene, queueUrl: string): Promise<void> {

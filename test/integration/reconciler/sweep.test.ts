@@ -1,10 +1,21 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type GiftId, toUuid } from '../../../services/domain/ids.ts';
+import { type DeliveryId, type GiftId, toUuid } from '../../../services/domain/ids.ts';
 import { decodeEnvelope } from '../../../services/queue/envelope.ts';
 import { sendMessages } from '../../../services/queue/producer.ts';
 import { staleCounts } from '../../support/faults.ts';
 import { accept, draftGift } from '../../support/gifts.ts';
-import { giftMessage, openScene, policy, run, type Scene } from './setup.ts';
+import {
+  bury,
+  buryGifts,
+  contents,
+  deadGifts,
+  deadResends,
+  giftMessage,
+  openScene,
+  policy,
+  run,
+  type Scene,
+} from './setup.ts';
 
 let scene: Scene;
 beforeAll(async () => {
@@ -29,6 +40,25 @@ async function strandedGifts(count: number): Promise<GiftId[]> {
     .execute();
   return ids;
 }
+
+/** As a worker leaves them that died an hour ago, and did not live to say anything. */
+async function abandon(table: 'gifts' | 'deliveries', ids: readonly (GiftId | DeliveryId)[]): Promise<void> {
+  const anHourAgo = new Date(Date.now() - 3_600_000);
+  await scene.database.db
+    .updateTable(table)
+    .set({ state: table === 'gifts' ? 'delivering' : 'sending', dead_lettered_at: null })
+    .set({ lease_until: anHourAgo, state_changed_at: anHourAgo })
+    .where('id', 'in', ids.map(toUuid))
+    .execute();
+}
+
+const markedIn = (table: 'gifts' | 'deliveries', ids: readonly (GiftId | DeliveryId)[]) =>
+  scene.database.db
+    .selectFrom(table)
+    .select('id')
+    .where('id', 'in', ids.map(toUuid))
+    .where('dead_lettered_at', 'is not', null)
+    .execute();
 
 const outboxRows = () => scene.database.db.selectFrom('outbox').selectAll().execute();
 
@@ -101,6 +131,68 @@ describe('sweep', () => {
     expect(dry.counts).toMatchObject({ requeued_gifts: 3 });
     expect(await outboxRows()).toEqual([]);
     expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 3 });
+  });
+
+  test('P43: what a worker died with keeps its one message while that waits in the dead-letter queue', async () => {
+    const gifts = await deadGifts(scene, 3);
+    const resends = await deadResends(scene, 2);
+    await abandon('gifts', gifts);
+    await abandon('deliveries', resends);
+    await buryGifts(scene, [...gifts, ...resends], null);
+    const later = policy({
+      rules: [{ name: 'later', match: { minAgeSeconds: 86_400 }, verdict: 'redrive' }],
+    });
+    const dry = await run(scene, later, { dryRun: true });
+    const real = await run(scene, later);
+    expect(real.counts).toMatchObject({ waiting: 5, requeued_gifts: 0, requeued_deliveries: 0 });
+    expect(real.counts).toEqual(dry.counts);
+    expect(await outboxRows()).toEqual([]);
+    expect(await markedIn('gifts', gifts)).toHaveLength(3);
+    expect(await markedIn('deliveries', resends)).toHaveLength(2);
+    expect((await contents(scene, 'dead-letters')).ready).toEqual([...gifts, ...resends].toSorted());
+  });
+
+  test('what a worker is on, or is just settling, is not marked as dead', async () => {
+    const gifts = await deadGifts(scene, 2);
+    const resends = await deadResends(scene, 2);
+    const [leased, settling] = gifts;
+    const [leasedSend, settlingSend] = resends;
+    if (!leased || !settling || !leasedSend || !settlingSend) throw new Error('no gifts');
+    await abandon('gifts', gifts);
+    await abandon('deliveries', resends);
+    const { db } = scene.database;
+    const lease = { lease_until: new Date(Date.now() + 60_000) };
+    await db.updateTable('gifts').set(lease).where('id', '=', toUuid(leased)).execute();
+    await db.updateTable('deliveries').set(lease).where('id', '=', toUuid(leasedSend)).execute();
+    await buryGifts(scene, [...gifts, ...resends], null);
+    const nothing = policy({
+      rules: [{ name: 'none', match: { classes: ['poison'] }, verdict: 'quarantine' }],
+    });
+    await db.transaction().execute(async (trx) => {
+      await trx.selectFrom('gifts').select('id').where('id', '=', toUuid(settling)).forUpdate().execute();
+      const send = trx.selectFrom('deliveries').select('id').where('id', '=', toUuid(settlingSend));
+      await send.forUpdate().execute();
+      const report = await run(scene, nothing);
+      expect(report.counts).toMatchObject({ waiting: 4, requeued_gifts: 0, requeued_deliveries: 0 });
+    });
+    expect(await markedIn('gifts', gifts)).toEqual([]);
+    expect(await markedIn('deliveries', resends)).toEqual([]);
+  });
+
+  test('a resend whose worker died each time is failed when it is quarantined, and not queued again', async () => {
+    const resends = await deadResends(scene, 2);
+    await abandon('deliveries', resends);
+    await bury(
+      scene,
+      resends.map((id) => giftMessage(id, { class: 'permanent' })),
+    );
+    expect((await run(scene)).counts).toMatchObject({ quarantined: 2, requeued_deliveries: 0 });
+    const rows = scene.database.db.selectFrom('deliveries').select(['state', 'lease_until']);
+    expect(await rows.where('id', 'in', resends.map(toUuid)).execute()).toEqual([
+      { state: 'failed', lease_until: null },
+      { state: 'failed', lease_until: null },
+    ]);
+    expect(await outboxRows()).toEqual([]);
   });
 
   test('with messages waiting, only what is older than any message can be has lost its own', async () => {
