@@ -18,6 +18,7 @@ import type {
   GiftState,
   LedgerAccountKind,
   Role,
+  TopupState,
   TransferKind,
   VoucherState,
 } from './states.ts';
@@ -59,7 +60,7 @@ export type TopupsTable = {
   funding_account_id: string;
   currency: string;
   kind: 'manual' | 'stripe' | 'onchain';
-  state: 'created' | 'credited' | 'rejected' | 'reversed';
+  state: TopupState;
   amount_minor: number;
   reference: string | null;
   created_at: CreatedAt;

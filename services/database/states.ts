@@ -22,6 +22,7 @@ export type DeliveryState =
   | 'suppressed'
   | 'failed';
 export type DeliveryPurpose = 'gift' | 'resend' | 'reminder';
+export type TopupState = 'created' | 'credited' | 'rejected' | 'reversed';
 export type AttemptOutcome = 'started' | 'sent' | 'retry' | 'dead_letter' | 'interrupted' | 'superseded';
 export type Channel = 'email' | 'wallet';
 export type Binding = 'bearer' | 'email_otp' | 'wallet_signature';

@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { refuseIllegalTransitions } from './refuse-illegal-transitions.ts';
 
 /** Double-entry ledger. The schema itself refuses an unbalanced transfer, an overdraft and a rewrite. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -7,7 +8,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await keepBalances(db);
   await refuseUnbalancedTransfers(db);
   await refuseRewrites(db);
+  await refuseIllegalTransitions(db, 'topups', topupTransitions);
 }
+
+const topupTransitions = [
+  ['created', 'credited'],
+  ['created', 'rejected'],
+  ['credited', 'reversed'],
+];
 
 async function createAccounts(db: Kysely<unknown>): Promise<void> {
   await sql`

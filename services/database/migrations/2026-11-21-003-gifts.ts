@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { refuseIllegalTransitions } from './refuse-illegal-transitions.ts';
 
 /** Recipients (sealed), gifts, vouchers and claims, with the state machines that the schema enforces. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -146,25 +147,4 @@ async function createClaims(db: Kysely<unknown>): Promise<void> {
       idempotency_key text not null constraint claims_idempotency_key_length check (char_length(idempotency_key) <= 255),
       created_at timestamptz not null default now()
     )`.execute(db);
-}
-
-async function refuseIllegalTransitions(
-  db: Kysely<unknown>,
-  table: string,
-  transitions: string[][],
-): Promise<void> {
-  const name = sql.ref(`${table}_transition_legal`);
-  const legal = sql.lit(`{${transitions.map((pair) => pair.join('>')).join(',')}}`);
-  await sql`
-    create function ${name}() returns trigger language plpgsql as $$
-    begin
-      if not (old.state || '>' || new.state = any (${legal}::text[])) then
-        raise exception '% % can not go from % to %', tg_table_name, new.id, old.state, new.state
-          using errcode = 'check_violation', constraint = tg_table_name || '_transition_legal', table = tg_table_name;
-      end if;
-      return null;
-    end $$`.execute(db);
-  await sql`
-    create constraint trigger ${name} after update of state on ${sql.table(table)}
-      for each row when (old.state is distinct from new.state) execute function ${name}()`.execute(db);
 }

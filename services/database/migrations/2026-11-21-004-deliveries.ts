@@ -1,7 +1,34 @@
 import { type Kysely, sql } from 'kysely';
+import { refuseIllegalTransitions } from './refuse-illegal-transitions.ts';
 
 /** How a gift reached its recipient: a delivery per purpose, an attempt per try. */
 export async function up(db: Kysely<unknown>): Promise<void> {
+  await createDeliveries(db);
+  await createAttempts(db);
+  await refuseIllegalTransitions(db, 'deliveries', deliveryTransitions);
+}
+
+const deliveryTransitions = [
+  ['pending', 'sending'],
+  ['pending', 'suppressed'],
+  ['pending', 'failed'],
+  ['sending', 'pending'],
+  ['sending', 'sent'],
+  ['sending', 'deferred'],
+  ['sending', 'suppressed'],
+  ['sending', 'failed'],
+  ['deferred', 'pending'],
+  ['deferred', 'sending'],
+  ['deferred', 'suppressed'],
+  ['deferred', 'failed'],
+  ['sent', 'delivered'],
+  ['sent', 'bounced'],
+  ['sent', 'complained'],
+  ['delivered', 'bounced'],
+  ['delivered', 'complained'],
+];
+
+async function createDeliveries(db: Kysely<unknown>): Promise<void> {
   // attempts_forgiven is what attempts stood at when the reconciler last redrove the message: the retry limit
   // counts from there, while attempt numbers go on.
   await sql`
@@ -27,7 +54,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create index deliveries_under_way on deliveries (state_changed_at)
       where purpose <> 'gift' and state in ('pending', 'sending', 'deferred')`.execute(db);
+}
 
+async function createAttempts(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table delivery_attempts (
       id uuid primary key,

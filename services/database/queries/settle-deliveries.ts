@@ -22,8 +22,9 @@ export type SettledRow = { delivery_id: string; gift_moved: boolean };
 
 /**
  * Records what became of deliveries and, for gifts that were sent, commits their money: one statement for all.
- * Deliveries that another worker has taken over meanwhile are left alone and out of the answer. Gifts are locked in
- * id order before anything else, as everywhere, so that two settlements can't deadlock.
+ * Deliveries that another worker has taken over meanwhile are left alone and out of the answer; so are those of gifts
+ * that were queued again after their lease had ended, whose next worker goes on. Gifts are locked in id order before
+ * anything else, as everywhere, so that two settlements can't deadlock.
  * What was interrupted before anything was tried is told by its attempt alone: no audit record.
  */
 export async function settleClaimedDeliveries(
@@ -47,6 +48,7 @@ export async function settleClaimedDeliveries(
         attempts_forgiven = d.attempts_forgiven + case when input.outcome = 'interrupted' then 1 else 0 end
       from input, locked
       where d.id = input.delivery_id and d.gift_id = locked.id and d.attempts = input.attempt and d.state = 'sending'
+        and (d.purpose <> 'gift' or locked.state <> 'queued')
       returning d.id as delivery_id, d.gift_id, d.purpose, d.channel, locked.state as gift_state,
         locked.funding_account_id, locked.currency, locked.amount_minor, locked.request_id, input.attempt,
         input.outcome, input.class, input.code, input.reason, input.next_attempt_at, input.transfer_id, input.audit_ids

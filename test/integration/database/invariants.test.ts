@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { violatedConstraint } from '../../../services/database/errors.ts';
-import type { GiftState, VoucherState } from '../../../services/database/states.ts';
+import { deliveryTransitions } from '../../../services/domain/deliveries/delivery.ts';
 import { giftTransitions } from '../../../services/domain/gifts/gift.ts';
 import { newUuid, toUuid } from '../../../services/domain/ids.ts';
+import { topupTransitions } from '../../../services/domain/payments/topup.ts';
 import { voucherTransitions } from '../../../services/domain/vouchers/voucher.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { accept, draftGift, fundedSender } from '../../support/gifts.ts';
@@ -39,8 +40,11 @@ describe('the schema refuses', () => {
     return violatedConstraint(error);
   }
 
+  type Transitions = Readonly<Record<string, readonly string[]>>;
+
   /** Walks a row through every pair of states, with the triggers off for setting it up and on for the step. */
-  async function legalSteps(table: 'gifts' | 'vouchers', id: string, states: string[]): Promise<Set<string>> {
+  async function legalSteps(table: string, id: string, transitions: Transitions): Promise<Set<string>> {
+    const states = Object.keys(transitions);
     const legal = new Set<string>();
     for (const from of states) {
       for (const to of states.filter((state) => state !== from)) {
@@ -58,23 +62,48 @@ describe('the schema refuses', () => {
     return legal;
   }
 
-  test('every transition of a gift that its state machine does not have', async () => {
-    await sql`update gifts set deliver_at = now() where id = ${giftId}`.execute(database.db);
-    const states = Object.keys(giftTransitions) as GiftState[];
-    const known = states.flatMap((from) => giftTransitions[from].map((to) => `${from}>${to}`));
-    expect(await legalSteps('gifts', giftId, states)).toEqual(new Set(known));
-  });
+  /** The tables that have states, with a row of each to try them on. */
+  const machines: Readonly<Record<string, { transitions: Transitions; row: () => Promise<string> }>> = {
+    gifts: {
+      transitions: giftTransitions,
+      row: async () => {
+        await sql`update gifts set deliver_at = now() where id = ${giftId}`.execute(database.db);
+        return giftId;
+      },
+    },
+    vouchers: {
+      transitions: voucherTransitions,
+      row: async () => {
+        const id = newUuid();
+        await sql`insert into vouchers (id, gift_id, amount_minor, balance_minor, currency, code_salt, code_hash)
+          values (${id}, ${giftId}, 100, 100, 'EUR', ${Buffer.alloc(16)}, ${Buffer.alloc(32)})`.execute(
+          database.db,
+        );
+        return id;
+      },
+    },
+    deliveries: {
+      transitions: deliveryTransitions,
+      row: async () => {
+        const id = newUuid();
+        await sql`insert into deliveries (id, gift_id, purpose, channel, state)
+          values (${id}, ${giftId}, 'gift', 'email', 'sending')`.execute(database.db);
+        return id;
+      },
+    },
+    topups: {
+      transitions: topupTransitions,
+      row: async () => (await database.db.selectFrom('topups').select('id').executeTakeFirstOrThrow()).id,
+    },
+  };
 
-  test('every transition of a voucher that its state machine does not have', async () => {
-    const id = newUuid();
-    await sql`insert into vouchers (id, gift_id, amount_minor, balance_minor, currency, code_salt, code_hash)
-      values (${id}, ${giftId}, 100, 100, 'EUR', ${Buffer.alloc(16)}, ${Buffer.alloc(32)})`.execute(
-      database.db,
-    );
-    const states = Object.keys(voucherTransitions) as VoucherState[];
-    const known = states.flatMap((from) => voucherTransitions[from].map((to) => `${from}>${to}`));
-    expect(await legalSteps('vouchers', id, states)).toEqual(new Set(known));
-  });
+  test.each(Object.entries(machines))(
+    'every transition of %s that their state machine does not have',
+    async (table, { transitions, row }) => {
+      const known = Object.entries(transitions).flatMap(([from, all]) => all.map((to) => `${from}>${to}`));
+      expect(await legalSteps(table, await row(), transitions)).toEqual(new Set(known));
+    },
+  );
 
   test('a second voucher for a gift', async () => {
     const insert = (id: string, hash: Buffer) => (trx: typeof database.db) =>

@@ -107,4 +107,20 @@ describe('what time does to gifts', () => {
     expect(audit.map((row) => row.subject_id)).toEqual([toUuid(lost.id)]);
     expect(await stage.stateOf(fresh.id)).toBe('queued');
   });
+
+  test('a worker that settles after its gift was queued again has been overtaken, and nothing is undone', async () => {
+    const { sender, id } = await stage.acceptOne();
+    const slow = await stage.claimOne(id, 0);
+    await sql`update gifts set state_changed_at = now() - interval '1 hour' where id = ${toUuid(id)}`.execute(
+      stage.db,
+    );
+    const age = { stuckSeconds: 900, deadLetterRetentionSeconds: 14 * 86_400 };
+    await stage.transaction((trx) => requeueStranded(trx, { outbox }, age, 100));
+    expect(await stage.sent(slow)).toEqual(new Set());
+    expect(await stage.stateOf(id)).toBe('queued');
+    const next = await stage.claimOne(id);
+    expect(await stage.sent(next)).toEqual(new Set([next.deliveryId]));
+    expect(await stage.stateOf(id)).toBe('delivered');
+    expect(await balances(stage.db, sender)).toMatchObject({ available: 7_500, reserved: 0, total: 0 });
+  });
 });
