@@ -25,7 +25,8 @@ export type SettledRow = { delivery_id: string; gift_moved: boolean };
  * Deliveries that another worker has taken over meanwhile are left alone and out of the answer; so are those of gifts
  * that were queued again after their lease had ended, whose next worker goes on. Gifts are locked in id order before
  * anything else, as everywhere, so that two settlements can't deadlock.
- * What was interrupted before anything was tried is told by its attempt alone: no audit record.
+ * An audit record names the state that its gift came into by it. What was interrupted before anything was tried is told
+ * by its attempt alone: no audit record.
  */
 export async function settleClaimedDeliveries(
   trx: Transaction<Database>,
@@ -63,9 +64,9 @@ export async function settleClaimedDeliveries(
         dead_lettered_at = case when s.outcome = 'dead_letter' then clock_timestamp() end,
         failure_class = s.class, failure_code = s.code
       from settled s where g.id = s.gift_id and s.purpose = 'gift' and s.gift_state = 'delivering'
-      returning g.id, s.outcome
+      returning g.id, g.state
     ), committed as (
-      select s.* from settled s join moved on moved.id = s.gift_id where moved.outcome = 'sent'
+      select s.* from settled s join moved on moved.id = s.gift_id where moved.state = 'delivered'
     ), new_transfers as (
       insert into ledger_transfers (id, kind, gift_id) select transfer_id, 'commit', gift_id from committed
     ), new_entries as (
@@ -85,8 +86,9 @@ export async function settleClaimedDeliveries(
           else 'delivery.deferred' end,
         'consumer', 'gift', gift_id, request_id,
         jsonb_strip_nulls(jsonb_build_object('purpose', purpose, 'channel', channel, 'attempt', attempt, 'class', class,
-          'code', code, 'next_attempt_at', next_attempt_at)), clock_timestamp()
-      from settled where outcome <> 'interrupted'
+          'code', code, 'next_attempt_at', next_attempt_at, 'state', nullif(moved.state, 'delivered'))),
+        clock_timestamp()
+      from settled left join moved on moved.id = gift_id where outcome <> 'interrupted'
       union all
       select (audit_ids ->> 1)::uuid, 'gift.delivered', 'consumer', 'gift', gift_id, request_id, '{}', clock_timestamp()
       from committed

@@ -1,14 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import request from 'supertest';
-import { newId } from '../../../services/domain/ids.ts';
+import { claimDeliveries } from '../../../services/domain/deliveries/claim-deliveries.ts';
+import { claimGifts } from '../../../services/domain/deliveries/claim-gifts.ts';
+import type { ClaimResult } from '../../../services/domain/deliveries/delivery-work.ts';
+import { type Settlement, settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
+import { cancelGifts } from '../../../services/domain/gifts/end-gifts.ts';
+import { type DeliveryId, type GiftId, newId, toUuid } from '../../../services/domain/ids.ts';
 import {
   deliver,
+  freshKey,
   giftRequest,
   postGift,
   startTestApi,
   type TestApi,
   type TestSender,
 } from '../../support/api.ts';
+import { keyring } from '../../support/gifts.ts';
 
 let api: TestApi;
 let sender: TestSender;
@@ -133,9 +140,60 @@ describe('GET /v1/gifts/{id}/timeline', () => {
     expect(JSON.stringify(answer.body)).not.toMatch(/ada@example|Well done/);
   });
 
+  const transaction = <T>(work: (trx: Parameters<typeof claimGifts>[0]) => Promise<T>) =>
+    api.database.db.transaction().execute(work);
+  const worker = { keyring, leaseSeconds: 60 };
+  const letter = { messageId: 'm-1', receiveCount: 1 };
+  const claimGift = (giftId: GiftId) =>
+    transaction((trx) => claimGifts(trx, worker, [{ giftId, ...letter }]));
+  const claimSend = (deliveryId: DeliveryId) =>
+    transaction((trx) => claimDeliveries(trx, worker, [{ deliveryId, ...letter }]));
+
+  /** What a worker does whose mail does not get through. */
+  async function fails([claim]: ClaimResult[], outcome: 'retry' | 'dead_letter'): Promise<void> {
+    if (claim?.kind !== 'claimed') throw new Error(`not claimed: ${claim?.kind}`);
+    const { deliveryId, attempt } = claim.work;
+    const failure = { class: 'transient', code: 'mail_unreachable', reason: 'no answer' } as const;
+    const settlement: Settlement = { deliveryId, attempt, outcome, failure, nextAttemptAt: new Date() };
+    await transaction((trx) => settleDeliveries(trx, [settlement]));
+  }
+
+  const lastEntry = async (id: string) => (await get(`/v1/gifts/${id}/timeline`)).body.data.at(-1);
+
+  test('200 a gift that is queued again after a failure is said to be, until it is given up', async () => {
+    const { body: gift } = await postGift(api, sender);
+    await fails(await claimGift(gift.id), 'retry');
+    expect(await lastEntry(gift.id)).toMatchObject({ action: 'delivery.deferred', state: 'queued' });
+    await fails(await claimGift(gift.id), 'dead_letter');
+    expect(await lastEntry(gift.id)).toMatchObject({ action: 'delivery.dead_lettered', state: 'queued' });
+    expect((await get(`/v1/gifts/${gift.id}`)).body.state).toBe('queued');
+  });
+
+  test('200 a failure moves no gift that was cancelled meanwhile, and none that is mailed once more', async () => {
+    const { body: cancelled } = await postGift(api, sender);
+    const claim = await claimGift(cancelled.id);
+    const actor = { kind: 'admin', id: null, requestId: null } as const;
+    await transaction((trx) => cancelGifts(trx, [cancelled.id], actor));
+    await fails(claim, 'retry');
+    expect(await lastEntry(cancelled.id)).toMatchObject({ action: 'delivery.deferred', state: null });
+
+    const { body: resent } = await postGift(api, sender);
+    await deliver(api, resent.id);
+    await api.database.pool.query(
+      `update deliveries set created_at = now() - interval '1 hour' where gift_id = $1`,
+      [toUuid(resent.id)],
+    );
+    await request(api.app)
+      .post(`/v1/gifts/${resent.id}/resend`)
+      .set(...sender.auth)
+      .set('Idempotency-Key', freshKey());
+    await fails(await claimSend(JSON.parse(api.published.at(-1)?.body ?? '').id), 'retry');
+    expect(await lastEntry(resent.id)).toMatchObject({ action: 'delivery.deferred', state: null });
+  });
+
   test('200 shows what the reconciler decided', async () => {
     const { body: gift } = await postGift(api, sender);
-    const { fromUuid, newUuid, toUuid } = await import('../../../services/domain/ids.ts');
+    const { fromUuid, newUuid } = await import('../../../services/domain/ids.ts');
     const id = newUuid();
     const at = new Date();
     await api.database.db

@@ -12,7 +12,9 @@ test.each([
   ['gift.expired', {}, 'expired'],
   ['gift.resent', {}, null],
   ['gift.expiring', {}, null],
+  ['delivery.deferred', { attempt: 1, state: 'queued' }, 'queued'],
   ['delivery.deferred', { attempt: 1 }, null],
+  ['delivery.dead_lettered', { attempt: 6, state: 'queued' }, 'queued'],
   ['delivery.sent', {}, null],
 ])('%s %j brings a gift into %s', (action, data, state) => {
   expect(stateAfter({ action, data })).toBe(state);

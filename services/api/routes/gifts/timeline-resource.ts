@@ -8,7 +8,7 @@ const timestamp = z.iso.datetime();
 /** What the gift became by an entry, or null when the entry changed nothing about that. */
 const stateSchema = z.enum(giftStates).nullable().meta({
   description:
-    'The state that the gift came into by this entry. An attempt that ended otherwise than `sent` brought it back to `queued` at `finished_at`.',
+    'The state that the gift came into by this entry. What followed from an attempt is told by the entries after it; one that was `interrupted` has none and left the gift `queued` at `finished_at`.',
 });
 const failureClass = z.enum(['transient', 'permanent', 'poison', 'unknown']);
 
@@ -100,7 +100,10 @@ function eventResource(record: Entry<'event'>['record'], at: string): TimelineRe
   };
 }
 
-/** `gift.<state>` names the state; an accept tells whether the gift was queued or scheduled. */
+/**
+ * `gift.<state>` names the state. Other actions tell it in their data where there is one: an accept whether the gift was
+ * queued or scheduled, a delivery that did not succeed that it is queued again.
+ */
 export function stateAfter({
   action,
   data,
@@ -108,7 +111,7 @@ export function stateAfter({
   action: string;
   data: Record<string, unknown>;
 }): GiftState | null {
-  const named = action === 'gift.accepted' ? data['state'] : action.replace(/^gift\./, '');
+  const named = data['state'] ?? action.replace(/^gift\./, '');
   return giftStates.find((state) => state === named) ?? null;
 }
 
