@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 
 export const usage = `usage: node services/reconciler/main.ts [--dry-run] [--policy FILE]
 
-  --dry-run       look and decide, but send, delete and record nothing
+  --dry-run       look and decide, but send, delete and change nothing
   --policy FILE   DeadLetterPolicy in YAML or JSON (default: DEAD_LETTER_POLICY_FILE, else the built-in policy)
 
 exit codes: 0 converged, 1 try again, 2 needs a person

@@ -17,7 +17,7 @@ export function formatRun(report: RunReport): string {
     '',
     ...formatCounts(report),
     ...report.reasons.map((reason) => `  ! ${reason}`),
-    `${headlines[report.outcome]}${report.dryRun ? ' (dry run: nothing was sent, deleted or recorded)' : ''}`,
+    `${headlines[report.outcome]}${report.dryRun ? ' (dry run: nothing was sent, deleted or changed)' : ''}`,
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -24,7 +24,8 @@ export type EndedGift = { id: string; was: GiftState };
 /**
  * Ends gifts: state, voucher, unsent deliveries, money back to the sender and audit record, in one statement. Money
  * that was only reserved is released; money that went into a voucher is returned. Gifts in other states are left alone.
- * Deliveries of a worker that died end too; one that is at work settles its own.
+ * Deliveries of a worker that died end too; one that is at work settles its own. What no request ended is recorded under
+ * the request that made the gift.
  */
 export async function endGiftsInStates(
   trx: Transaction<Database>,
@@ -36,7 +37,7 @@ export async function endGiftsInStates(
       select * from json_to_recordset(${JSON.stringify(input)}::json) as ending (
         gift_id uuid, transfer_id uuid, audit_id uuid, class text, code text)
     ), locked as materialized (
-      select g.id, g.state, g.funding_account_id, g.currency, g.amount_minor from gifts g
+      select g.id, g.state, g.funding_account_id, g.currency, g.amount_minor, g.request_id from gifts g
       where g.id in (select gift_id from input) and g.state = any (${end.from}::text[])
       order by g.id for no key update
     ), ended as (
@@ -72,7 +73,7 @@ export async function endGiftsInStates(
     ), new_audit_records as (
       insert into audit_records (id, action, actor_kind, actor_id, subject_kind, subject_id, request_id, data, created_at)
       select input.audit_id, ${`gift.${end.to}`}, ${end.actorKind}, ${end.actorId}::uuid, 'gift', locked.id,
-        ${end.requestId}, jsonb_strip_nulls(jsonb_build_object('from', locked.state,
+        coalesce(${end.requestId}, locked.request_id), jsonb_strip_nulls(jsonb_build_object('from', locked.state,
           'class', input.class, 'code', input.code)), clock_timestamp()
       from locked join input on input.gift_id = locked.id
     )

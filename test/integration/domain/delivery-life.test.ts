@@ -177,6 +177,20 @@ describe('the life of a gift', () => {
     ]);
   });
 
+  test('what ends without a request is recorded under the request that made the gift', async () => {
+    const { id } = await stage.acceptOne({ requestId: 'made-by' });
+    const failures = [{ id, class: failure.class, code: failure.code }];
+    await stage.transaction((trx) => failGifts(trx, failures, system));
+    const other = await stage.acceptOne({ requestId: 'made-by' });
+    const actor = { ...system, requestId: 'ended-by' };
+    await stage.transaction((trx) => cancelGifts(trx, [other.id], actor));
+    const ended = stage.db.selectFrom('audit_records').select('request_id');
+    const of = async (action: string) =>
+      await ended.where('action', '=', action).orderBy('id', 'desc').execute();
+    expect((await of('gift.failed'))[0]).toEqual({ request_id: 'made-by' });
+    expect((await of('gift.cancelled'))[0]).toEqual({ request_id: 'ended-by' });
+  });
+
   test('an attempt that was interrupted before it began is no event of the gift', async () => {
     const { id } = await stage.acceptOne();
     const { deliveryId, attempt } = await stage.claimOne(id);

@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type GiftId, newId, toUuid } from '../../../services/domain/ids.ts';
+import { logRun } from '../../../services/reconciler/log-run.ts';
+import type { RunReport } from '../../../services/reconciler/run-report.ts';
+import { statusAfter } from '../../../services/reconciler/status.ts';
 import { failEntries } from '../../support/faults.ts';
 import { balances } from '../../support/gifts.ts';
 import {
@@ -222,6 +225,16 @@ describe('history', () => {
       expect(ids).toContain((JSON.parse(row.body ?? '') as { id: GiftId }).id);
     }
     expect((await contents(scene, 'dead-letters')).ready).toEqual(ids.toSorted());
+
+    const alarms = async (report: RunReport) => {
+      scene.log.length = 0;
+      await logRun(scene.deps.log, report, statusAfter(null, report, null), 'info');
+      return scene.log.filter(({ fields }) => fields['marker'] === '[MONITOR]');
+    };
+    expect(await alarms(early)).toEqual([]);
+    expect(await alarms(late)).toMatchObject([
+      { level: 'error', fields: { event: 'dead_letters_near_expiry', messages: 2 } },
+    ]);
   });
 
   test('what is settled by now is discarded', async () => {
