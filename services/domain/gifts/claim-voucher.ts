@@ -25,7 +25,7 @@ export type ClaimRequest = { token: string; idempotencyKey: string; requestId: s
 
 /**
  * Takes the voucher, once. The claim itself remembers the key that made it: the same key gets the same code again,
- * any other is refused.
+ * any other is refused. Keys are of one link, whose gift is locked meanwhile: no two requests can collide over one.
  * @throws DomainError `not_found`, `claim_not_ready`, `state_conflict`, `claim_unavailable`
  */
 export async function claimVoucher(

@@ -160,6 +160,26 @@ describe('POST /v1/claims', () => {
     expect(JSON.stringify(other.body)).not.toMatch(codeForm);
   });
 
+  test('a key belongs to its link: on another it is as good as new, and finds no code of the first', async () => {
+    const [one, other] = [await deliveredGift(), await deliveredGift()];
+    const key = freshKey();
+    const first = await claim(one.token, key);
+    const second = await claim(other.token, key);
+    expect([first.status, second.status]).toEqual([201, 201]);
+    expect(second.headers['idempotency-replayed']).toBeUndefined();
+    expect([first.body.gift_id, second.body.gift_id]).toEqual([one.id, other.id]);
+    expect(second.body.voucher.code).not.toBe(first.body.voucher.code);
+  });
+
+  test('the same key twenty times at once: one claim, and its answer for all', async () => {
+    const { token } = await deliveredGift();
+    const key = freshKey();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => claim(token, key)));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201]));
+    expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
+    expect(answers.filter(({ headers }) => headers['idempotency-replayed'] === 'true')).toHaveLength(19);
+  });
+
   test('twenty keys at once: one claim', async () => {
     const { token } = await deliveredGift();
     const answers = await Promise.all(Array.from({ length: 20 }, () => claim(token)));

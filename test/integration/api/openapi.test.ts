@@ -5,7 +5,7 @@ import { startTestApi, type TestApi } from '../../support/api.ts';
 let api: TestApi;
 type Operation = {
   operationId: string;
-  responses: Record<string, { content?: object }>;
+  responses: Record<string, { description?: string; content?: object; headers?: object }>;
   security: unknown[];
   parameters?: { in: string; name: string; required?: boolean; description?: string }[];
 };
@@ -118,6 +118,14 @@ describe('what an operation says of itself', () => {
       claimGift: 'Required unless the body has an `idempotency_key`',
       createTopup: true,
     });
+  });
+
+  test('a claim is refused for a missing key, and never for one that was used elsewhere or is in use', () => {
+    const responses = document.paths['/v1/claims']?.['post']?.responses ?? {};
+    const codes = JSON.stringify(responses).matchAll(/`(idempotency_\w+)`/g);
+    expect([...codes].map(([, code]) => code)).toEqual(['idempotency_key_missing']);
+    expect(responses['409']?.description).toContain('`claim_not_ready`');
+    expect(responses['201']?.headers).toHaveProperty('Idempotency-Replayed');
   });
 
   test('the codes of problems are those that some operation may be refused with', () => {

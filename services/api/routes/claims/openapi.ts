@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { ZodOpenApiPathsObject } from 'zod-openapi';
-import { describe } from '../docs/describe.ts';
+import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
+import { describe, type OperationDescription } from '../docs/describe.ts';
 import { claimBody, claimSchema } from './claims.ts';
 
 const tag = 'Claims';
@@ -18,11 +18,11 @@ export const claimPaths: ZodOpenApiPathsObject = {
     }),
   },
   '/v1/claims': {
-    post: describe({
+    post: withKeyOfLink({
       id: 'claimGift',
       summary: 'Take the voucher of a gift; its code is shown once',
       description:
-        'The same key gets the same claim and code again. A browser that sends the form of the claim page is answered with a page.',
+        'The key belongs to the claim link: there, the same key gets the same claim and code again, and any other is refused; on another link it is as good as new. A browser that sends the form of the claim page is answered with a page.',
       tag,
       roles: null,
       body: claimBody.schema,
@@ -36,3 +36,12 @@ export const claimPaths: ZodOpenApiPathsObject = {
     }),
   },
 };
+
+/** A key that belongs to one link meets no other request: of what a key may be refused for, only its absence is left. */
+function withKeyOfLink(operation: OperationDescription): ZodOpenApiOperationObject {
+  const { idempotent: _key, ...keyless } = operation;
+  const problems: typeof keyless.problems = [...keyless.problems, 'idempotency_key_missing'];
+  const refused = describe({ ...keyless, problems, answers: {} });
+  const described = describe(operation);
+  return { ...described, responses: { ...described.responses, ...refused.responses } };
+}
