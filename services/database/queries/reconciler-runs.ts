@@ -1,7 +1,12 @@
 import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
 
-/** Opens a run. A run that is still open belongs to a process that died: the lease allows only one at a time. */
+const keptDays = 90;
+
+/**
+ * Opens a run. A run that is still open belongs to a process that died: the lease allows only one at a time. Runs of
+ * 90 days ago are forgotten: one a minute adds up, and each scrape of the metrics asks for the last.
+ */
 export async function startRun(
   db: Kysely<Database>,
   run: { id: string; queue: string; dryRun: boolean; startedAt: Date },
@@ -13,6 +18,11 @@ export async function startRun(
       .where('queue', '=', run.queue)
       .where('outcome', '=', 'running')
       .execute();
+    await sql`
+      delete from reconciler_runs where queue = ${run.queue}
+        and started_at < ${run.startedAt}::timestamptz - make_interval(days => ${keptDays}::integer)`.execute(
+      trx,
+    );
     await trx
       .insertInto('reconciler_runs')
       .values({

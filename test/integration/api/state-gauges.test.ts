@@ -100,6 +100,24 @@ describe('gauges of what is the same for all processes', () => {
     expect(await scrape()).not.toContain('queue="q",state="visible"');
   });
 
+  test('runs of the reconciler are kept for 90 days', async () => {
+    const day = 86_400_000;
+    const ago = async (days: number) => {
+      const id = newUuid();
+      await startRun(database.db, {
+        id,
+        queue: 'old',
+        dryRun: false,
+        startedAt: new Date(Date.now() - days * day),
+      });
+      return id;
+    };
+    await ago(91);
+    const kept = [await ago(89), await ago(0)];
+    const runs = database.db.selectFrom('reconciler_runs').select('id').where('queue', '=', 'old');
+    expect(await runs.orderBy('started_at').execute()).toEqual(kept.map((id) => ({ id })));
+  });
+
   test("the reconciler's last real run is shown; dry runs and those that died are not", async () => {
     const run = async (counts: Record<string, number>, dryRun: boolean) => {
       const [id, startedAt] = [newUuid(), new Date('2026-03-01T11:59:00Z')];
