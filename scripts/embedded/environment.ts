@@ -88,6 +88,11 @@ const EMULATOR_CREDENTIALS: Environment = {
   AWS_PROFILE: '',
 };
 
+/** How long a program of ours may take to stop: what it was granted, and 2 s to leave. */
+export function stopTimeoutMs(environment: Environment): number {
+  return (Number(environment['SHUTDOWN_GRACE_SECONDS']) + 2) * 1_000;
+}
+
 /** A file for `node --env-file`, so that any role can be run by hand against the running system. */
 export function toEnvFile(environment: Environment): string {
   const lines = Object.entries(environment).map(([name, value]) => `${name}=${quote(value)}`);

@@ -42,7 +42,7 @@ export class OneShots {
     );
   }
 
-  async stop(timeoutMs = 15_000): Promise<void> {
+  async stop(timeoutMs: number): Promise<void> {
     const left = [...this.#running];
     for (const [child] of left) child.kill('SIGTERM');
     const timer = setTimeout(() => this.kill(), timeoutMs);

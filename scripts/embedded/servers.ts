@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Environment } from './environment.ts';
+import { type Environment, stopTimeoutMs } from './environment.ts';
 import { FOLDER } from './folder.ts';
 import type { PartCommand } from './part.ts';
 import type { Ports } from './ports.ts';
@@ -35,6 +35,7 @@ export function apiPart(ports: Ports, environment: Environment): PartCommand {
   const own = { PORT: String(ports.api), METRICS_PORT: String(ports.apiMetrics) };
   return {
     ...nodePart('api', ['services/api/main.ts'], { ...environment, ...own }),
+    stopTimeoutMs: stopTimeoutMs(environment),
     ports: [ports.api, ports.apiMetrics],
     isReady: () => answers(`http://127.0.0.1:${ports.api}/readyz`),
   };
@@ -44,6 +45,7 @@ export function consumerPart(ports: Ports, environment: Environment): PartComman
   const own = { METRICS_PORT: String(ports.consumerMetrics) };
   return {
     ...nodePart('consumer', ['services/consumer/main.ts', 'gifts'], { ...environment, ...own }),
+    stopTimeoutMs: stopTimeoutMs(environment),
     ports: [ports.consumerMetrics],
     isReady: () => answers(`http://127.0.0.1:${ports.consumerMetrics}/readyz`),
   };

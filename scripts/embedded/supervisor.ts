@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Demo, ensureDemo } from './demo.ts';
-import { type Environment, isExternal, roleEnvironment, toEnvFile } from './environment.ts';
+import { type Environment, isExternal, roleEnvironment, stopTimeoutMs, toEnvFile } from './environment.ts';
 import { ENVIRONMENT_FILE, KEYRING_FILE, readJson, writeJson, writePrivate } from './folder.ts';
 import { startMail, stopMail, whyNoMail } from './mail-switch.ts';
 import { Part, type PartCommand, PartFailed } from './part.ts';
@@ -230,7 +230,7 @@ export class Supervisor {
 
   async #stopAll(): Promise<void> {
     this.#stopReconciling();
-    await this.#oneShots.stop();
+    await this.#oneShots.stop(stopTimeoutMs(this.#environment()));
     for (const name of STOP_ORDER) {
       const part = this.#parts.get(name);
       if (part?.isRunning) await this.#progress.step(`stopping ${name}`, () => part.stop());

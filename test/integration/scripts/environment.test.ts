@@ -4,6 +4,7 @@ import { expect, test } from '@jest/globals';
 import { isExternal, roleEnvironment, toEnvFile } from '../../../scripts/embedded/environment.ts';
 import { isUneventful } from '../../../scripts/embedded/reconciling.ts';
 import { describeSystem, withoutPassword } from '../../../scripts/embedded/report.ts';
+import { apiPart, consumerPart } from '../../../scripts/embedded/servers.ts';
 import { commandWith } from '../../../scripts/embedded/smoke-session.ts';
 import { parsePolicies } from '../../../services/reconciler/policy-document.ts';
 
@@ -17,11 +18,29 @@ const settings = {
   keyringFile: '/clone/.largesse/keyring.json',
 };
 
+const ports = {
+  api: 8081,
+  apiMetrics: 9090,
+  consumerMetrics: 9190,
+  mailWeb: 1080,
+  smtp: 1025,
+  postgres: 0,
+  sqs: 5002,
+};
+
 test('what a person sets wins over the values of the demonstration', () => {
   const environment = roleEnvironment(settings, { MAX_RETRY_COUNT: '9', LOG_LEVEL: ' ', UNRELATED: 'x' });
   expect(environment['MAX_RETRY_COUNT']).toBe('9');
   expect(environment['LOG_LEVEL']).toBe('info');
   expect(environment).not.toHaveProperty('UNRELATED');
+});
+
+test('a program may take as long to stop as it was granted, and a little to leave', () => {
+  const granted = roleEnvironment(settings, { SHUTDOWN_GRACE_SECONDS: '25' });
+  for (const makePart of [apiPart, consumerPart]) {
+    expect(makePart(ports, granted).stopTimeoutMs).toBe(27_000);
+    expect(makePart(ports, roleEnvironment(settings, {})).stopTimeoutMs).toBe(8_000);
+  }
 });
 
 test('the embedded emulator never sees real credentials, and an exported HOST opens no port to others', () => {
@@ -58,15 +77,6 @@ test('the file for --env-file gives back every value as it was', () => {
 });
 
 test('the summary shows where things are and keeps the password of a foreign database to itself', () => {
-  const ports = {
-    api: 8081,
-    apiMetrics: 9090,
-    consumerMetrics: 9190,
-    mailWeb: 1080,
-    smtp: 1025,
-    postgres: 0,
-    sqs: 5002,
-  };
   const environment = roleEnvironment(settings, {});
   const demo = { senderId: 'sen_1', key: 'the-demo-key', adminKey: 'the-admin-key' };
   const text = describeSystem({ ports, environment, demo, outer: { DATABASE_URL: 'set' } });
