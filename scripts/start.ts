@@ -8,11 +8,17 @@ import { StoppedWhileStarting, Supervisor } from './embedded/supervisor.ts';
 /** npm and the terminal both pass a Ctrl-C on: what comes this close to the first one is the same wish. */
 const SAME_SIGNAL_MS = 1_500;
 
+surviveTheTerminal();
 const progress = createProgress();
 const supervisor = new Supervisor(progress, process.env);
 process.exitCode = await main();
 // Sockets of the servers that were stopped may linger in pools: nothing is left that is worth waiting for.
 process.exit();
+
+/** A closed terminal, or a `| tee` that Ctrl-C ended, fails every write: that must not end us before the parts. */
+function surviveTheTerminal(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+}
 
 async function main(): Promise<number> {
   makeFolder();

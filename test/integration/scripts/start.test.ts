@@ -1,0 +1,47 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { identityOf, type ProcessRecord } from '../../../scripts/embedded/processes.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type Clone, makeClone } from './stand-ins.ts';
+
+let clone: Clone;
+const running: ChildProcess[] = [];
+
+beforeEach(() => {
+  clone = makeClone();
+});
+
+afterEach(() => {
+  for (const child of running.splice(0)) child.kill('SIGKILL');
+  clone.remove();
+});
+
+test('with nobody left to read what it prints, a stop still stops every part', async () => {
+  const { child, says } = start();
+  await says('Ctrl-C stops all of it');
+  const parts = recorded();
+  expect(parts.map(({ name }) => name).sort()).toEqual(['api', 'consumer']);
+  const ended = once(child, 'exit');
+  child.stdout?.destroy();
+  child.stderr?.destroy();
+  child.kill('SIGINT');
+  expect(await ended).toEqual([0, null]);
+  expect(parts.filter(({ pid }) => identityOf(pid) !== undefined)).toEqual([]);
+});
+
+function start(environment?: NodeJS.ProcessEnv) {
+  const child = clone.start(environment);
+  running.push(child);
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk) => {
+      said += chunk;
+    });
+  }
+  return { child, says: (text: string) => eventually(() => expect(said).toContain(text)) };
+}
+
+function recorded(): ProcessRecord[] {
+  return JSON.parse(clone.read('.largesse/processes.json')) as ProcessRecord[];
+}
