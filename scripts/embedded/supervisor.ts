@@ -46,7 +46,10 @@ export class Supervisor {
     await Promise.all([this.#startPostgres(), this.#startSqs(), this.#startMail()]);
     this.#checkpoint();
     await this.#prepare();
-    const [, demo] = await Promise.all([this.#startConsumer(), this.#startApi()]);
+    await this.#startApi();
+    this.#checkpoint();
+    // Only now: the links in its mails name the API's port, which may have changed until the API was up.
+    const [, demo] = await Promise.all([this.#startConsumer(), this.#findDemo()]);
     this.#checkpoint();
     writeJson('ports.json', this.#ports);
     writePrivate(ENVIRONMENT_FILE, toEnvFile(this.#environment()));
@@ -116,10 +119,12 @@ export class Supervisor {
     await this.#startOnPorts('mail', 'mail catcher', ['smtp', 'mailWeb'], () => mailPart(this.#ports));
   }
 
-  async #startApi(): Promise<Demo> {
-    await this.#startOnPorts('api', 'API', ['api', 'apiMetrics'], () =>
-      apiPart(this.#ports, this.#environment()),
-    );
+  async #startApi(): Promise<void> {
+    const make = () => apiPart(this.#ports, this.#environment());
+    await this.#startOnPorts('api', 'API', ['api', 'apiMetrics'], make);
+  }
+
+  async #findDemo(): Promise<Demo> {
     const deps = { apiUrl: this.#apiUrl(), oneShots: this.#oneShots, environment: this.#environment() };
     return this.#progress.step('demo sender, key and funds', () => ensureDemo(deps));
   }

@@ -1,9 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { choosePorts } from '../../../scripts/embedded/ports.ts';
 import { identityOf, type ProcessRecord } from '../../../scripts/embedded/processes.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type Clone, makeClone } from './stand-ins.ts';
+import { type Clone, live, makeClone } from './stand-ins.ts';
 
 let clone: Clone;
 const running: ChildProcess[] = [];
@@ -28,6 +29,25 @@ test('with nobody left to read what it prints, a stop still stops every part', a
   child.kill('SIGINT');
   expect(await ended).toEqual([0, null]);
   expect(parts.filter(({ pid }) => identityOf(pid) !== undefined)).toEqual([]);
+});
+
+test('an API that had to move to another port is the one that the mails link to', async () => {
+  clone.write(
+    'services/api/main.ts',
+    live(`
+if (existsSync('raced')) { serve(process.env.PORT); serve(process.env.METRICS_PORT); }
+else { writeFileSync('raced', ''); console.error('listen EADDRINUSE'); process.exit(1); }`),
+  );
+  clone.write(
+    'services/consumer/main.ts',
+    live(`writeFileSync('public-url', process.env.PUBLIC_URL); serve(process.env.METRICS_PORT);`),
+  );
+  const { postgres: first } = await choosePorts({});
+  const { says } = start({ PORT: String(first) });
+  await says('Ctrl-C stops all of it');
+  const { api } = JSON.parse(clone.read('.largesse/ports.json')) as { api: number };
+  expect(api).not.toBe(first);
+  expect(clone.read('public-url')).toBe(`http://localhost:${api}`);
 });
 
 function start(environment?: NodeJS.ProcessEnv) {
