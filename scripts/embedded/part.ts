@@ -23,6 +23,8 @@ export interface PartCommand {
 }
 
 export interface PartObserver {
+  /** The process exists; whether it will ever serve is open. */
+  onSpawn(): void;
   onLine(name: string, line: string): void;
   onReady(): void;
   /** The process ended although nobody asked it to. */
@@ -146,6 +148,7 @@ export class Part {
       this.#child = undefined;
       if (this.#isReady && !this.#isStopping) this.#observer.onCrash(this, how);
     });
+    this.#observer.onSpawn();
   }
 
   #read(stream: Readable): void {

@@ -165,6 +165,8 @@ export class Supervisor {
   #makePart(command: PartCommand): Part {
     let held: string[] | undefined = [];
     const part = new Part(command, {
+      // At once and not when it is ready: a kill of ours in between would leave a process that no later start knows.
+      onSpawn: () => this.#remember(),
       onReady: () => {
         for (const line of held ?? []) this.#show(command.name, line);
         held = undefined;

@@ -102,6 +102,7 @@ function makePart(code: string, seen = { lines: [] as string[], crashes: [] as s
         seen.lines.push(line);
         isUp ||= line === 'up';
       },
+      onSpawn: () => undefined,
       onReady: () => undefined,
       onCrash: (_, how) => void seen.crashes.push(how),
     },
@@ -125,7 +126,7 @@ test('a part whose port another process holds is not ready, however well that on
   const spec = nodePart('test', ['-e', `setInterval(() => {}, 1e6)`], {});
   const part = new Part(
     { ...spec, ports: [port], readyTimeoutMs: 300 },
-    { onLine: () => undefined, onReady: () => undefined, onCrash: () => undefined },
+    { onSpawn: () => undefined, onLine: () => undefined, onReady: () => undefined, onCrash: () => undefined },
   );
   parts.push(part);
   await expect(part.start()).rejects.toThrow('was not ready after 0.3 s');

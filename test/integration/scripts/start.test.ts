@@ -50,6 +50,22 @@ else { writeFileSync('raced', ''); console.error('listen EADDRINUSE'); process.e
   expect(clone.read('public-url')).toBe(`http://localhost:${api}`);
 });
 
+test('a part that was not ready yet when its supervisor was killed is stopped by the next start', async () => {
+  clone.write('node_modules/maildev/bin/maildev', live(`writeFileSync('mail-pid', String(process.pid));`));
+  const killed = start({ SMTP_URL: '' });
+  await eventually(() => expect(clone.read('mail-pid')).not.toBe(''));
+  const pid = Number(clone.read('mail-pid'));
+  killed.child.kill('SIGKILL');
+  await once(killed.child, 'exit');
+  expect(identityOf(pid)).toBeDefined();
+  const next = start({ SMTP_URL: '' });
+  await next.says('The last run was killed and left mail behind: stopped now.');
+  expect(identityOf(pid)).toBeUndefined();
+  const ended = once(next.child, 'exit');
+  next.child.kill('SIGINT');
+  expect(await ended).toEqual([0, null]);
+});
+
 function start(environment?: NodeJS.ProcessEnv) {
   const child = clone.start(environment);
   running.push(child);
