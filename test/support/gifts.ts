@@ -1,9 +1,17 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Database } from '../../services/database/schema.ts';
 import { acceptGifts, type OutboxRow } from '../../services/domain/gifts/accept-gifts.ts';
 import type { Gift } from '../../services/domain/gifts/gift.ts';
 import { type GiftDraft, prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
-import { type ApiKeyId, fromUuid, newId, newUuid, type SenderId, toUuid } from '../../services/domain/ids.ts';
+import {
+  type ApiKeyId,
+  fromUuid,
+  type GiftId,
+  newId,
+  newUuid,
+  type SenderId,
+  toUuid,
+} from '../../services/domain/ids.ts';
 import type { OutboxWriter } from '../../services/domain/outbox.ts';
 import { createKeyringFile, parseKeyring } from '../../services/domain/recipients/keyring.ts';
 
@@ -105,6 +113,13 @@ export async function accept(
   const prepared = drafts.map((draft) => prepareGift({ keyring }, draft, new Date()));
   const rows = await db.transaction().execute((trx) => acceptGifts(trx, { outbox: writer }, prepared));
   return { gifts: prepared.map(({ gift }) => gift), outbox: rows };
+}
+
+/** Delivered gifts become as old as their time to the end is long. */
+export async function passHalfTheirTime(db: Kysely<Database>, ids: GiftId[]): Promise<void> {
+  await sql`
+    update gifts set state_changed_at = clock_timestamp() - (expires_at - clock_timestamp())
+    where id = any (${ids.map((id) => toUuid(id))})`.execute(db);
 }
 
 /** What the ledger says of a sender's euros, and of all euros together. */

@@ -47,6 +47,7 @@ export async function releaseLapsedGifts(trx: Transaction<Database>, giftIds: st
   );
 }
 
+/** Not before half of a gift's time is over: the mail that brought it has just told when that of a short-lived one ends. */
 export function lockGiftsToRemind(
   trx: Transaction<Database>,
   remindBeforeSeconds: number,
@@ -54,6 +55,7 @@ export function lockGiftsToRemind(
 ): Promise<DueGift[]> {
   const due = sql`expires_at is not null and state = 'delivered' and reminded_at is null and channel = 'email'
     and expires_at > clock_timestamp() and expires_at <= clock_timestamp() + make_interval(secs => ${remindBeforeSeconds})
+    and clock_timestamp() - state_changed_at >= expires_at - clock_timestamp()
     order by expires_at`;
   return lockDue(trx, due, limit);
 }

@@ -5,8 +5,8 @@ import { fromUuid, newUuid } from '../ids.ts';
 import type { OutboxWriter } from '../outbox.ts';
 
 /**
- * Queues a reminder for at most `limit` delivered, unclaimed gifts that expire soon; several processes may do so at
- * once, and each gift gets one reminder in its life. @returns how many
+ * Queues a reminder for at most `limit` delivered, unclaimed gifts that expire soon and have had half of their time;
+ * several processes may do so at once, and each gift gets one reminder in its life. @returns how many
  */
 export async function remindGifts(
   trx: Transaction<Database>,

@@ -14,6 +14,7 @@ import {
   type TestSender,
 } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
+import { passHalfTheirTime } from '../../support/gifts.ts';
 
 let api: TestApi;
 let sender: TestSender;
@@ -38,6 +39,7 @@ test('several at once: a due gift is queued once, a gift near its end is reminde
   const { body: late } = await postGift(api, sender, { ...giftRequest, expires_at: inHours(2) });
   await deliver(api, ending.id);
   await deliver(api, late.id);
+  await passHalfTheirTime(api.database.db, [ending.id]);
   await change('deliver_at', due.id, inHours(-1));
   await change('expires_at', late.id, inHours(-1));
   const key = freshKey();

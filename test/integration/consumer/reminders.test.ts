@@ -3,7 +3,7 @@ import { remindGifts } from '../../../services/domain/gifts/remind-gifts.ts';
 import { type GiftId, toUuid } from '../../../services/domain/ids.ts';
 import { eventually } from '../../support/eventually.ts';
 import { duplicate } from '../../support/faults.ts';
-import { accept, draftGift, fundedSender } from '../../support/gifts.ts';
+import { accept, draftGift, fundedSender, passHalfTheirTime } from '../../support/gifts.ts';
 import { envelopes, publish, type TestedConsumer } from './consumer-under-test.ts';
 import { createWorld, deadLetters, depth, storyOf, type World } from './world.ts';
 
@@ -28,7 +28,7 @@ const start = (env: Record<string, string> = {}) => {
   return consumer;
 };
 
-/** Gifts that were delivered and expire tomorrow. */
+/** Gifts that were delivered a day ago and expire tomorrow. */
 async function deliveredGifts(count: number): Promise<GiftId[]> {
   const { database, clients, queue } = world;
   const sender = await fundedSender(database.db);
@@ -45,6 +45,7 @@ async function deliveredGifts(count: number): Promise<GiftId[]> {
   running.splice(running.indexOf(consumer), 1);
   await consumer.shutDown();
   await database.db.deleteFrom('outbox').execute();
+  await passHalfTheirTime(database.db, ids);
   return ids;
 }
 

@@ -3,6 +3,7 @@ import pg from 'pg';
 import { type GiftId, toUuid } from '../../../services/domain/ids.ts';
 import { eventually } from '../../support/eventually.ts';
 import { hang } from '../../support/faults.ts';
+import { passHalfTheirTime } from '../../support/gifts.ts';
 import { checkBooks, comeToRest } from './books.ts';
 import { killRoles } from './role-process.ts';
 import { acceptOverHttp, createSystem, giftBody, type System } from './system.ts';
@@ -199,6 +200,7 @@ describe('P55: SIGKILL in the middle of a reminder', () => {
     await first.stop();
 
     // The schedule of the next API process finds that the gift expires soon.
+    await passHalfTheirTime(system.database.db, fresh);
     system.mail.behave({ kind: 'hang', at: 'content', kept: true });
     const second = await system.startApi();
     await eventually(() => expect(remindedMails()).toHaveLength(1), { timeoutMs: 15_000 });

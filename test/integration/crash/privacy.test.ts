@@ -3,6 +3,7 @@ import { claimToken } from '../../../services/domain/gifts/claim-token.ts';
 import { type GiftId, toUuid } from '../../../services/domain/ids.ts';
 import { codeOf } from '../../../services/domain/vouchers/code.ts';
 import { eventually } from '../../support/eventually.ts';
+import { passHalfTheirTime } from '../../support/gifts.ts';
 import type { ReceivedMail } from '../../support/mail-text.ts';
 import { deadLetters } from '../consumer/world.ts';
 import { cancel, claim, claimByForm, expectMails, getText, resend } from './privacy-steps.ts';
@@ -84,6 +85,7 @@ test('P59: no address, wallet, code, token or message in any log, trace, metric,
   const mail = system.mail.mails().find(({ to }) => to.includes(emails.delivered));
   expect(mail?.text).toContain(message);
   const errorBodies = await provokeErrors(api, mail?.link ?? '');
+  await passHalfTheirTime(system.database.db, [reminded]);
   const schedule = await system.startApi(tracing);
   await expectMails(system, emails.reminded, ['sent you a gift', 'expires soon']);
   expect(await schedule.stop()).toBe(0);

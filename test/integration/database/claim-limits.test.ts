@@ -54,7 +54,11 @@ async function allAtOnce<T>(work: (trx: Transaction<Database>) => Promise<T>): P
 const lockers: [string, string, (trx: Transaction<Database>) => Promise<DueGift[]>][] = [
   ['scheduled', 'deliver_at = now()', (trx) => lockScheduledGifts(trx, limit)],
   ['expired', 'expires_at = now()', (trx) => lockExpiredGifts(trx, limit)],
-  ['soon to expire', `expires_at = now() + interval '1 hour'`, (trx) => lockGiftsToRemind(trx, 7_200, limit)],
+  [
+    'soon to expire',
+    `expires_at = now() + interval '1 hour', state_changed_at = now() - interval '1 hour'`,
+    (trx) => lockGiftsToRemind(trx, 7_200, limit),
+  ],
   [
     'stranded',
     `state_changed_at = now() - interval '1 hour'`,

@@ -5,7 +5,7 @@ import { expireGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { queueScheduledGifts, requeueStranded } from '../../../services/domain/gifts/queue-gifts.ts';
 import { remindGifts } from '../../../services/domain/gifts/remind-gifts.ts';
 import { type GiftId, toUuid } from '../../../services/domain/ids.ts';
-import { balances, outbox } from '../../support/gifts.ts';
+import { balances, outbox, passHalfTheirTime } from '../../support/gifts.ts';
 import { failure, openStage, type Stage } from './stage.ts';
 
 describe('what time does to gifts', () => {
@@ -64,13 +64,29 @@ describe('what time does to gifts', () => {
     expect(await deliveryOf(alive.id)).toMatchObject({ state: 'sending', outcome: 'started' });
   });
 
+  const remind = () =>
+    stage.transaction<number>((trx) =>
+      remindGifts(trx, { outbox }, { remindBeforeSeconds: 7_200, limit: 10 }),
+    );
+
+  test('a gift is reminded of when its end is near and half of its time is over, not right after it came', async () => {
+    const short = await stage.acceptOne({ expiresAt: new Date(Date.now() + 3_600_000) });
+    const long = await stage.acceptOne({ expiresAt: new Date(Date.now() + 10_800_000) });
+    for (const { id } of [short, long]) await stage.sent(await stage.claimOne(id));
+    expect(await remind()).toBe(0);
+    await sql`update gifts set state_changed_at = now() - interval '50 minutes'
+      where id = ${toUuid(short.id)}`.execute(stage.db);
+    expect(await remind()).toBe(0);
+    await passHalfTheirTime(stage.db, [short.id, long.id]);
+    expect(await remind()).toBe(1);
+    const reminders = stage.db.selectFrom('deliveries').select('gift_id').where('purpose', '=', 'reminder');
+    expect(await reminders.execute()).toEqual([{ gift_id: toUuid(short.id) }]);
+  });
+
   test('P55: one reminder per gift, however many processes look and however often', async () => {
     const { id } = await stage.acceptOne({ expiresAt: new Date(Date.now() + 3_600_000) });
     await stage.sent(await stage.claimOne(id));
-    const remind = () =>
-      stage.transaction<number>((trx) =>
-        remindGifts(trx, { outbox }, { remindBeforeSeconds: 7_200, limit: 10 }),
-      );
+    await passHalfTheirTime(stage.db, [id]);
     const counts = [...(await Promise.all([remind(), remind(), remind()])), await remind()];
     expect(counts.reduce((sum, count) => sum + count)).toBe(1);
     const reminders = stage.db.selectFrom('deliveries').select('id').where('gift_id', '=', toUuid(id));
