@@ -63,6 +63,8 @@ export function lockGiftsToRemind(
 export type QueuedGiftInput = {
   gift_id: string;
   audit_id: string;
+  /** of the request that the gift came with */
+  request_id: string | null;
   queue: string;
   body: string;
   group_id: string | null;
@@ -78,7 +80,7 @@ export async function queueLockedGifts(
   await sql`
     with input as (
       select * from json_to_recordset(${JSON.stringify(input)}::json) as queued (
-        gift_id uuid, audit_id uuid, queue text, body text, group_id text, trace_header text)
+        gift_id uuid, audit_id uuid, request_id text, queue text, body text, group_id text, trace_header text)
     ), moved as (
       update gifts g set state = 'queued', lease_until = null, dead_lettered_at = null,
         state_changed_at = clock_timestamp()
@@ -87,8 +89,8 @@ export async function queueLockedGifts(
       insert into outbox (queue, body, group_id, trace_header, available_at)
       select queue, body, group_id, trace_header, clock_timestamp() from input
     )
-    insert into audit_records (id, action, actor_kind, subject_kind, subject_id, data, created_at)
-    select audit_id, 'gift.queued', ${by.actorKind}, 'gift', gift_id,
+    insert into audit_records (id, action, actor_kind, subject_kind, subject_id, request_id, data, created_at)
+    select audit_id, 'gift.queued', ${by.actorKind}, 'gift', gift_id, request_id,
       jsonb_build_object('reason', ${by.reason}::text), clock_timestamp()
     from input`.execute(trx);
 }
@@ -100,7 +102,8 @@ export async function insertReminders(trx: Transaction<Database>, input: Reminde
   await sql`
     with input as (
       select * from json_to_recordset(${JSON.stringify(input)}::json) as reminder (
-        gift_id uuid, delivery_id uuid, audit_id uuid, queue text, body text, group_id text, trace_header text)
+        gift_id uuid, delivery_id uuid, audit_id uuid, request_id text, queue text, body text, group_id text,
+        trace_header text)
     ), reminded as (
       update gifts g set reminded_at = clock_timestamp() from input where g.id = input.gift_id
     ), new_deliveries as (
@@ -110,15 +113,15 @@ export async function insertReminders(trx: Transaction<Database>, input: Reminde
       insert into outbox (queue, body, group_id, trace_header, available_at)
       select queue, body, group_id, trace_header, clock_timestamp() from input
     )
-    insert into audit_records (id, action, actor_kind, subject_kind, subject_id, data, created_at)
-    select audit_id, 'gift.expiring', 'schedule', 'gift', gift_id, '{}', clock_timestamp() from input`.execute(
+    insert into audit_records (id, action, actor_kind, subject_kind, subject_id, request_id, data, created_at)
+    select audit_id, 'gift.expiring', 'schedule', 'gift', gift_id, request_id, '{}', clock_timestamp() from input`.execute(
     trx,
   );
 }
 
 export async function queueLockedDeliveries(
   trx: Transaction<Database>,
-  input: Omit<ReminderInput, 'audit_id' | 'gift_id'>[],
+  input: Omit<ReminderInput, 'audit_id' | 'gift_id' | 'request_id'>[],
 ): Promise<void> {
   await sql`
     with input as (

@@ -57,6 +57,7 @@ async function queueGifts(
   const input = due.map((gift) => ({
     gift_id: gift.id,
     audit_id: newUuid(),
+    request_id: gift.request_id,
     ...deps.outbox.row({ type: 'gift.deliver', version: 1, id: fromUuid('gft', gift.id) }, groupOf(gift)),
   }));
   await queueLockedGifts(trx, input, by);

@@ -23,6 +23,7 @@ export async function remindGifts(
       gift_id: gift.id,
       delivery_id: deliveryId,
       audit_id: newUuid(),
+      request_id: gift.request_id,
       ...deps.outbox.row(message, group),
     };
   });

@@ -139,4 +139,31 @@ describe('what time does to gifts', () => {
     expect(await stage.stateOf(id)).toBe('delivered');
     expect(await balances(stage.db, sender)).toMatchObject({ available: 7_500, reserved: 0, total: 0 });
   });
+
+  test('what is done later carries the id of the request that the gift came with', async () => {
+    const requestId = 'the-accept';
+    const hour = new Date(Date.now() + 3_600_000);
+    const scheduled = await stage.acceptOne({ requestId, deliverAt: hour });
+    const lost = await stage.acceptOne({ requestId });
+    const ending = await stage.acceptOne({ requestId, expiresAt: hour });
+    await stage.sent(await stage.claimOne(ending.id));
+    await passHalfTheirTime(stage.db, [ending.id]);
+    await sql`update gifts set deliver_at = now() where id = ${toUuid(scheduled.id)}`.execute(stage.db);
+    await sql`update gifts set state_changed_at = now() - interval '1 hour'
+      where id = ${toUuid(lost.id)}`.execute(stage.db);
+    const age = { stuckSeconds: 900, deadLetterRetentionSeconds: 14 * 86_400 };
+    await stage.transaction((trx) => queueScheduledGifts(trx, { outbox }, 10));
+    await stage.transaction((trx) => requeueStranded(trx, { outbox }, age, 100));
+    await remind();
+    const actions = ['gift.queued', 'gift.expiring'];
+    for (const { id } of [scheduled, lost, ending]) {
+      const records = stage.db
+        .selectFrom('audit_records')
+        .select('request_id')
+        .where('action', 'in', actions);
+      expect(await records.where('subject_id', '=', toUuid(id)).execute()).toEqual([
+        { request_id: requestId },
+      ]);
+    }
+  });
 });
