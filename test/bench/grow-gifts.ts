@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import type { Database } from '../../services/database/schema.ts';
-import { toUuid } from '../../services/domain/ids.ts';
+import { fromUuid, type GiftId, toUuid } from '../../services/domain/ids.ts';
 import type { FundedSender } from '../support/gifts.ts';
 
 export const growingTables = [
@@ -12,11 +12,19 @@ export const growingTables = [
   'ledger_transfers',
   'ledger_entries',
   'audit_records',
+  'claims',
+  'idempotency_keys',
+  'dead_letters',
+  'senders',
+  'api_keys',
+  'rate_limits',
 ];
 
 /**
- * Adds the gifts number `from` to `to` of one long-lived sender: all claimed but for a hundred that are under way. Triggers
- * are off while rows are made (they are not what is measured), constraints and indexes are on.
+ * Adds the gifts number `from` to `to` of one long-lived sender: of the first thousand a hundred are queued (0, 10, …) and
+ * a hundred delivered (1, 11, …), all others are claimed. Each has its idempotency key; one in ten has a dead letter that
+ * was redriven, and brings another sender and a client with a budget. Triggers are off while rows are made (they are not
+ * what is measured), constraints and indexes are on.
  */
 export async function growGifts(
   db: Kysely<Database>,
@@ -29,7 +37,8 @@ export async function growGifts(
     const last = Math.min(to, first + step) - 1;
     await db.transaction().execute(async (trx) => {
       await sql`set local session_replication_role = replica`.execute(trx);
-      await insertRange(trx, toUuid(sender.senderId), first, last);
+      await insertGifts(trx, toUuid(sender.senderId), first, last);
+      await insertTraces(trx, toUuid(sender.senderId), first, last);
     });
     process.stderr.write(`  ${last + 1} gifts\r`);
   }
@@ -40,27 +49,36 @@ export async function growGifts(
   for (const table of growingTables) await sql`vacuum analyze ${sql.table(table)}`.execute(db);
 }
 
-async function insertRange(db: Kysely<Database>, sender: string, first: number, last: number): Promise<void> {
-  const numbers = sql`generate_series(${first}::bigint, ${last}::bigint) as n`;
-  // Ids grow with time as UUIDv7 ids do.
-  const id = (kind: number) =>
-    sql`('00000000-0000-7000-8000-' || lpad(to_hex(n * 16 + ${kind}), 12, '0'))::uuid`;
-  const ended = sql`(n >= 1000 or n % 10 <> 0)`;
+/** The gift number `n`. */
+export function grownGift(n: number): GiftId {
+  return fromUuid('gft', `00000000-0000-7000-8000-${(n * 16).toString(16).padStart(12, '0')}`);
+}
+
+// Ids grow with time as UUIDv7 ids do.
+const id = (kind: number) =>
+  sql`('00000000-0000-7000-8000-' || lpad(to_hex(n * 16 + ${sql.lit(kind)}), 12, '0'))::uuid`;
+const series = (first: number, last: number) => sql`generate_series(${first}::bigint, ${last}::bigint) as n`;
+const issued = sql`(n >= 1000 or n % 10 <> 0)`;
+const claimed = sql`(n >= 1000 or n % 10 > 1)`;
+
+async function insertGifts(db: Kysely<Database>, sender: string, first: number, last: number): Promise<void> {
+  const numbers = series(first, last);
   await sql`insert into recipients (id, kind, blind_index, masked, sealed, wrapped_key, keyring_key_id)
     select ${id(1)}, 'email', sha256(n::text::bytea), 'a•••@e•••.com', sha256(n::text::bytea), sha256(n::text::bytea), 'k'
     from ${numbers}`.execute(db);
   await sql`insert into gifts (id, sender_id, funding_account_id, recipient_id, channel, state, amount_minor, currency,
       binding, external_id, expires_at, created_at, state_changed_at)
-    select ${id(0)}, ${sender}, f.id, ${id(1)}, 'email', case when ${ended} then 'claimed' else 'queued' end, 2500, 'EUR',
-      'bearer', 'order-' || n, now() + interval '1 year', now() - interval '1 minute', now() - interval '1 minute'
+    select ${id(0)}, ${sender}, f.id, ${id(1)}, 'email',
+      case when ${claimed} then 'claimed' when ${issued} then 'delivered' else 'queued' end, 2500, 'EUR', 'bearer',
+      'order-' || n, now() + interval '1 year', now() - interval '1 minute', now() - interval '1 minute'
     from ${numbers}, funding_accounts f where f.sender_id = ${sender}`.execute(db);
   await sql`insert into vouchers (id, gift_id, amount_minor, balance_minor, currency, code_salt, code_hash)
     select ${id(2)}, ${id(0)}, 2500, 2500, 'EUR', substr(sha256(n::text::bytea), 1, 16), sha256(n::text::bytea)
-    from ${numbers} where ${ended}`.execute(db);
+    from ${numbers} where ${issued}`.execute(db);
   await sql`insert into deliveries (id, gift_id, purpose, channel, state, attempts, state_changed_at)
-    select ${id(3)}, ${id(0)}, 'gift', 'email', 'sent', 1, now() from ${numbers} where ${ended}`.execute(db);
+    select ${id(3)}, ${id(0)}, 'gift', 'email', 'sent', 1, now() from ${numbers} where ${issued}`.execute(db);
   await sql`insert into delivery_attempts (id, delivery_id, number, outcome, started_at)
-    select ${id(4)}, ${id(3)}, 1, 'sent', now() from ${numbers} where ${ended}`.execute(db);
+    select ${id(4)}, ${id(3)}, 1, 'sent', now() from ${numbers} where ${issued}`.execute(db);
   await sql`insert into ledger_transfers (id, kind, gift_id) select ${id(5)}, 'reserve', ${id(0)} from ${numbers}`.execute(
     db,
   );
@@ -69,4 +87,33 @@ async function insertRange(db: Kysely<Database>, sender: string, first: number, 
     from ${numbers}, ledger_accounts a where a.funding_account_id is not null`.execute(db);
   await sql`insert into audit_records (id, action, actor_kind, subject_kind, subject_id, created_at)
     select ${id(6)}, 'gift.accepted', 'api_key', 'gift', ${id(0)}, now() from ${numbers}`.execute(db);
+}
+
+/** What else is kept of each of these gifts, and who comes with them. */
+async function insertTraces(
+  db: Kysely<Database>,
+  sender: string,
+  first: number,
+  last: number,
+): Promise<void> {
+  const numbers = series(first, last);
+  await sql`insert into claims (id, gift_id, voucher_id, binding, idempotency_key)
+    select ${id(7)}, ${id(0)}, ${id(2)}, 'bearer', md5(n::text) from ${numbers} where ${claimed}`.execute(db);
+  await sql`insert into idempotency_keys (scope_id, key, fingerprint, status, body, created_at)
+    select ${sender}, md5(n::text), sha256(n::text::bytea), 202, json_build_object('id', ${id(0)}),
+      now() - make_interval(days => case when n < 200 then 31 else 1 end) from ${numbers}`.execute(db);
+  await sql`insert into dead_letters (id, queue, message_id, message_key, gift_id, class, reason, receive_count, sent_at,
+      verdict, rule, run_id, applied_at)
+    select ${id(8)}, 'gifts', 'message-' || n, 'gift.deliver:' || n, ${id(0)}, 'transient', 'mail_unreachable', 5, now(),
+      'redrive', 'transient', ${id(8)}, now() - make_interval(days => case when n < 1000 then 0 else 30 end)
+    from ${numbers} where n % 10 = 0`.execute(db);
+  await sql`insert into senders (id, name) select ${id(9)}, 'sender ' || n from ${numbers} where n % 10 = 0`.execute(
+    db,
+  );
+  await sql`insert into api_keys (id, sender_id, name, prefix, secret_hash, roles)
+    select ${id(10)}, ${id(9)}, 'key', 'lgk_' || n, sha256(n::text::bytea), '{sender}' from ${numbers}
+    where n % 10 = 0`.execute(db);
+  await sql`insert into rate_limits (key, points, expire)
+    select 'ip:' || n, 1, (extract(epoch from now()) * 1000)::bigint + case when n < 1000 then -1 else 86400000 end
+    from ${numbers} where n % 10 = 0`.execute(db);
 }

@@ -1,83 +1,154 @@
+import { createHash, randomUUID } from 'node:crypto';
 import type { Transaction } from 'kysely';
+import { insertAcceptedGifts } from '../../services/database/queries/accept-gifts.ts';
+import { findApiKey } from '../../services/database/queries/api-keys.ts';
+import { findClaimable } from '../../services/database/queries/claims.ts';
+import { deleteExpiredIdempotencyKeys } from '../../services/database/queries/idempotency.ts';
 import { claimOutboxRows } from '../../services/database/queries/outbox.ts';
-import { findLetterSubjects } from '../../services/database/queries/reconciler-gifts.ts';
+import { deleteEndedBudgets, takePoints } from '../../services/database/queries/rate-limits.ts';
+import { findLetterSubjects, resetRetryBudgets } from '../../services/database/queries/reconciler-gifts.ts';
+import {
+  countRedriveOutcomes,
+  findLetterHistory,
+  findRedrivenSends,
+} from '../../services/database/queries/reconciler-history.ts';
 import type { Database } from '../../services/database/schema.ts';
 import { claimGifts } from '../../services/domain/deliveries/claim-gifts.ts';
 import { settleDeliveries } from '../../services/domain/deliveries/settle-deliveries.ts';
-import { acceptGifts } from '../../services/domain/gifts/accept-gifts.ts';
+import { claimedAccept } from '../../services/domain/gifts/accept-claimed.ts';
+import { claimToken } from '../../services/domain/gifts/claim-token.ts';
+import { claimVoucher } from '../../services/domain/gifts/claim-voucher.ts';
 import { cancelGifts, expireGifts } from '../../services/domain/gifts/end-gifts.ts';
 import { listGifts } from '../../services/domain/gifts/list-gifts.ts';
 import { prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
 import { queueScheduledGifts, requeueStranded } from '../../services/domain/gifts/queue-gifts.ts';
 import { remindGifts } from '../../services/domain/gifts/remind-gifts.ts';
+import { resendGift } from '../../services/domain/gifts/resend-gift.ts';
 import { readTimeline } from '../../services/domain/gifts/timeline.ts';
 import { fromUuid, type GiftId, toUuid } from '../../services/domain/ids.ts';
 import { draftGift, type FundedSender, keyring, outbox } from '../support/gifts.ts';
+import { grownGift } from './grow-gifts.ts';
 
 type Statement = (trx: Transaction<Database>) => Promise<unknown>;
+type Statements = [string, Statement][];
 
 /** What the product runs all day, each as the product runs it. */
-export function hotStatements(sender: FundedSender): [string, Statement][] {
-  const actor = { kind: 'reconciler', id: null, requestId: null } as const;
+export function hotStatements(sender: FundedSender): Statements {
+  return [
+    ...ofRequests(sender),
+    ...ofClaimLinks(sender),
+    ...ofConsumers(),
+    ...ofTimekeepers(),
+    ...ofReaders(sender),
+    ...ofReconciler(),
+  ];
+}
+
+function ofRequests(sender: FundedSender): Statements {
+  const budgets = ['ip:0', 'key:new'].map((key) => ({ key, points: 1, windowMs: 60_000 }));
+  const secretHash = createHash('sha256').update('7700').digest();
+  return [
+    ['take points from 2 budgets', (trx) => takePoints(trx, budgets, Date.now())],
+    ['look up an API key', (trx) => findApiKey(trx, secretHash)],
+    ['accept one gift', (trx) => accept(trx, sender, 1)],
+    ['accept 100 gifts', (trx) => accept(trx, sender, 100)],
+  ];
+}
+
+/** Gift 1 is delivered and waits for its recipient. */
+function ofClaimLinks({ senderId, apiKeyId }: FundedSender): Statements {
+  const giftId = grownGift(1);
+  const request = { token: claimToken(keyring, giftId, 1), idempotencyKey: 'key', requestId: null };
+  const resend = { senderId, apiKeyId, giftId, requestId: null };
+  return [
+    ['show a claim page', (trx) => findClaimable(trx, toUuid(giftId))],
+    ['claim a voucher', (trx) => claimVoucher(trx, { keyring }, request, new Date())],
+    ['resend a gift', (trx) => resendGift(trx, { outbox, policy: { cooldownSeconds: 0, limit: 2 } }, resend)],
+  ];
+}
+
+function ofConsumers(): Statements {
   const claim = async (trx: Transaction<Database>) => {
     const requests = (await queued(trx, 10)).map((giftId) => ({ giftId, messageId: 'm', receiveCount: 1 }));
     return await claimGifts(trx, { keyring, leaseSeconds: 60 }, requests);
   };
+  const claimAndSettle = async (trx: Transaction<Database>) => {
+    const works = (await claim(trx)).flatMap((result) => (result.kind === 'claimed' ? [result.work] : []));
+    const sent = works.map(({ deliveryId, attempt }) => ({ deliveryId, attempt, outcome: 'sent' as const }));
+    await settleDeliveries(trx, sent);
+  };
+  const actor = { kind: 'reconciler', id: null, requestId: null } as const;
   return [
-    ['accept one gift', (trx) => acceptGifts(trx, { outbox }, [prepare(sender)])],
-    [
-      'accept 100 gifts',
-      (trx) =>
-        acceptGifts(
-          trx,
-          { outbox },
-          Array.from({ length: 100 }, () => prepare(sender)),
-        ),
-    ],
     ['claim 10 gifts', claim],
-    [
-      'claim and settle 10 gifts',
-      async (trx) => {
-        const works = (await claim(trx)).flatMap((result) =>
-          result.kind === 'claimed' ? [result.work] : [],
-        );
-        await settleDeliveries(
-          trx,
-          works.map(({ deliveryId, attempt }) => ({ deliveryId, attempt, outcome: 'sent' })),
-        );
-      },
-    ],
+    ['claim and settle 10 gifts', claimAndSettle],
     ['cancel a gift', async (trx) => cancelGifts(trx, await queued(trx, 1), actor)],
+  ];
+}
+
+function ofTimekeepers(): Statements {
+  const stranded = { stuckSeconds: 900, deadLetterRetentionSeconds: 1_209_600 };
+  return [
     ['queue scheduled gifts', (trx) => queueScheduledGifts(trx, { outbox }, 100)],
     ['remind gifts', (trx) => remindGifts(trx, { outbox }, { remindBeforeSeconds: 86_400, limit: 100 })],
     ['expire gifts', (trx) => expireGifts(trx, 100)],
-    [
-      'find stranded gifts',
-      (trx) =>
-        requeueStranded(trx, { outbox }, { stuckSeconds: 900, deadLetterRetentionSeconds: 1_209_600 }, 100),
-    ],
-    ['list a page of gifts', (trx) => listGifts(trx, all(sender), { limit: 50, after: null, before: null })],
+    ['find stranded gifts', (trx) => requeueStranded(trx, { outbox }, stranded, 100)],
+    ['delete old idempotency keys', (trx) => deleteExpiredIdempotencyKeys(trx, 30, 200)],
+    ['delete ended budgets', (trx) => deleteEndedBudgets(trx, Date.now(), 200)],
+    ['claim outbox rows', (trx) => claimOutboxRows(trx, 100, 30)],
+  ];
+}
+
+function ofReaders(sender: FundedSender): Statements {
+  const all = { senderId: sender.senderId, externalId: null };
+  const first = { limit: 50, after: null, before: null };
+  return [
+    ['list a page of gifts', (trx) => listGifts(trx, all, first)],
     [
       'list a page from far down',
-      async (trx) =>
-        listGifts(trx, all(sender), { limit: 50, after: toUuid(await oldGift(trx, sender)), before: null }),
+      async (trx) => listGifts(trx, all, { ...first, after: toUuid(await oldGift(trx, sender)) }),
     ],
-    [
-      'find a gift by external_id',
-      (trx) =>
-        listGifts(trx, { ...all(sender), externalId: 'order-77' }, { limit: 50, after: null, before: null }),
-    ],
+    ['find a gift by external_id', (trx) => listGifts(trx, { ...all, externalId: 'order-77' }, first)],
     ["read a gift's timeline", async (trx) => readTimeline(trx, sender.senderId, await oldGift(trx, sender))],
-    ['claim outbox rows', (trx) => claimOutboxRows(trx, 100, 30)],
+  ];
+}
+
+/** Ten letters that died again after a redrive, and the hundred redriven within the hour. */
+function ofReconciler(): Statements {
+  const letters = Array.from({ length: 10 }, (_, i) => ({
+    message_id: `message-again-${i}`,
+    message_key: `gift.deliver:${i * 10}`,
+  }));
+  const sinceAnHour = () => new Date(Date.now() - 3_600_000);
+  return [
     [
       'look up 10 dead letters',
       async (trx) => findLetterSubjects(trx, (await queued(trx, 10)).map(toUuid), []),
     ],
+    ["read 10 letters' history", (trx) => findLetterHistory(trx, 'gifts', letters)],
+    [
+      'count what became of 100 redrives',
+      async (trx) => {
+        await findRedrivenSends(trx, 'gifts', sinceAnHour());
+        await countRedriveOutcomes(trx, 'gifts', sinceAnHour(), []);
+      },
+    ],
+    [
+      'give 10 gifts their retries again',
+      async (trx) => resetRetryBudgets(trx, (await queued(trx, 10)).map(toUuid)),
+    ],
   ];
 }
 
-function all({ senderId }: FundedSender) {
-  return { senderId, externalId: null };
+/** The statement of `acceptClaimed`, which takes a connection of its own: each gift with its idempotency key. */
+async function accept(trx: Transaction<Database>, sender: FundedSender, count: number): Promise<unknown> {
+  const inserts = Array.from({ length: count }, () => {
+    const prepared = prepareGift({ keyring }, draftGift(sender), new Date());
+    const { id } = prepared.gift;
+    const answer = { status: 202, body: { id }, location: `/v1/gifts/${id}` };
+    const key = { scopeId: toUuid(sender.senderId), key: randomUUID(), fingerprint: Buffer.alloc(32) };
+    return claimedAccept({ outbox }, prepared, { ...key, ...answer }).insert;
+  });
+  return await insertAcceptedGifts(trx, inserts, outbox.leaseSeconds);
 }
 
 async function oldGift(trx: Transaction<Database>, sender: FundedSender): Promise<GiftId> {
@@ -88,10 +159,6 @@ async function oldGift(trx: Transaction<Database>, sender: FundedSender): Promis
     .where('external_id', '=', 'order-4321')
     .executeTakeFirstOrThrow();
   return fromUuid('gft', row.id);
-}
-
-function prepare(sender: FundedSender) {
-  return prepareGift({ keyring }, draftGift(sender), new Date());
 }
 
 async function queued(trx: Transaction<Database>, count: number): Promise<GiftId[]> {
