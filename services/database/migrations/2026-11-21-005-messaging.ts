@@ -56,4 +56,5 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       points integer not null default 0,
       expire bigint
     ) with (fillfactor = 50)`.execute(db);
+  await sql`create index rate_limits_by_end on rate_limits (expire)`.execute(db);
 }

@@ -41,8 +41,9 @@ export async function deleteEndedBudgets(
 ): Promise<number> {
   const { numAffectedRows } = await sql`
     with ended as materialized (
-      select key from rate_limits where expire < ${nowMs}::bigint limit ${limit} for update skip locked
+      select key from rate_limits where expire < ${nowMs}::bigint
+      order by expire limit ${limit} for update skip locked
     )
-    delete from rate_limits budget using ended where budget.key = ended.key`.execute(trx);
+    delete from rate_limits where key = any (array(select key from ended))`.execute(trx);
   return Number(numAffectedRows ?? 0);
 }

@@ -64,8 +64,10 @@ export async function resetRetryBudgets(
     ), forgiven as (
       update deliveries d set attempts_forgiven = d.attempts, dead_lettered_at = null,
         state_changed_at = clock_timestamp()
-      where (d.gift_id in (select id from locked) and d.purpose = 'gift')
-        or (d.id = any (${subjectIds}::uuid[]) and ${sendWithoutWorker})
+      where d.id = any (array(
+        select own.id from locked join deliveries own on own.gift_id = locked.id and own.purpose = 'gift'
+        union all
+        select id from deliveries where id = any (${subjectIds}::uuid[]) and ${sendWithoutWorker}))
     )
     select id, at from revived`.execute(trx);
   return new Map(rows.map(({ id, at }) => [id, at]));
