@@ -110,6 +110,9 @@ async function indexGifts(db: Kysely<unknown>): Promise<void> {
     db,
   );
   await sql`
+    create index gifts_dead_lettered on gifts (dead_lettered_at)
+      where dead_lettered_at is not null and state in ('queued', 'delivering')`.execute(db);
+  await sql`
     create index gifts_expiring on gifts (expires_at)
       where expires_at is not null and state in ('held', 'scheduled', 'queued', 'delivering', 'delivered')`.execute(
     db,

@@ -54,19 +54,21 @@ describe('the process', () => {
     expect((await fetch(`${api.url}/metrics`)).status).toBe(404);
   });
 
-  test('the operator sees the depths of the queues', async () => {
+  test('the operator sees the depths of the queues, their ages and the rates', async () => {
     const answer = await fetch(`${api.url}/v1/queues`, {
       headers: { authorization: `Bearer ${system.sender.key}` },
     });
     const body = (await answer.json()) as {
-      data: { name: string; messages: object }[];
+      data: { name: string; messages: object; oldest_seconds: number }[];
       gifts: { queued: number };
     };
     expect(body.data[0]).toMatchObject({
       name: system.queueName,
       messages: { in_flight: 0, delayed: 0 },
-      dead_letters: { name: `${system.queueName}-dlq`, messages: { visible: 0 } },
+      dead_letters: { name: `${system.queueName}-dlq`, messages: { visible: 0 }, oldest_seconds: null },
     });
+    expect(body.data[0]?.oldest_seconds).toBeGreaterThan(0);
+    expect(body).toMatchObject({ rates: { accepted_per_minute: 21 / 5, delivered_per_minute: 0 } });
     expect(body.gifts.queued).toBe(21);
   });
 

@@ -33,7 +33,7 @@ export const operationsPaths: ZodOpenApiPathsObject = {
   '/v1/queues': {
     get: describe({
       id: 'getQueues',
-      summary: 'Depths of the queues, gifts under way, backlog of the outbox',
+      summary: 'Depths and ages of the queues, rates, gifts under way, backlog of the outbox',
       tag,
       roles: 'operator',
       answers: { 200: { description: 'As of now', schema: queuesSchema } },

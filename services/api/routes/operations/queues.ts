@@ -1,11 +1,27 @@
 import type { RequestHandler } from 'express';
 import { z } from 'zod';
+import {
+  countRecent,
+  type OldestAges,
+  type RecentCounts,
+  readOldestAges,
+} from '../../../database/queries/queue-activity.ts';
 import type { ApiDeps } from '../../deps.ts';
+import type { QueueReport } from '../../queue-report.ts';
+
+const rateWindowSeconds = 300;
 
 const depth = z
   .object({ visible: z.int(), in_flight: z.int(), delayed: z.int() })
   .nullable()
   .meta({ description: 'Approximate, up to a minute old; null while SQS can not be asked' });
+
+const oldest = z.number().nullable().meta({
+  description:
+    'How long the oldest gift, resend or reminder has waited here, as Postgres knows; null when it knows of none',
+});
+
+const perMinute = z.number().meta({ description: 'Mean of the last 5 minutes' });
 
 export const queuesSchema = z
   .object({
@@ -13,9 +29,17 @@ export const queuesSchema = z
       z.object({
         name: z.string(),
         messages: depth,
-        dead_letters: z.object({ name: z.string(), messages: depth }),
+        oldest_seconds: oldest,
+        dead_letters: z.object({ name: z.string(), messages: depth, oldest_seconds: oldest }),
       }),
     ),
+    rates: z
+      .object({
+        accepted_per_minute: perMinute,
+        delivered_per_minute: perMinute,
+        dead_lettered_per_minute: perMinute,
+      })
+      .meta({ description: 'Gifts accepted, gifts delivered, deliveries given up to the dead-letter queue' }),
     gifts: z
       .object({ queued: z.int(), delivering: z.int(), oldest_seconds: z.number().nullable() })
       .meta({ description: 'Gifts under way; the age is that of the one longest in its state' }),
@@ -27,13 +51,14 @@ export const queuesSchema = z
 
 export function readQueues(deps: ApiDeps): RequestHandler {
   return async (_request, response) => {
-    const report = await deps.queues();
+    const [report, ages, recent] = await Promise.all([
+      deps.queues(),
+      readOldestAges(deps.db),
+      countRecent(deps.db, rateWindowSeconds),
+    ]);
     response.json({
-      data: report.queues.map((queue) => ({
-        name: queue.name,
-        messages: depthResource(queue.depth),
-        dead_letters: { name: queue.deadLetters.name, messages: depthResource(queue.deadLetters.depth) },
-      })),
+      data: report.queues.map((queue) => queueResource(queue, ages)),
+      rates: ratesResource(recent),
       gifts: {
         queued: report.gifts.queued,
         delivering: report.gifts.delivering,
@@ -44,12 +69,38 @@ export function readQueues(deps: ApiDeps): RequestHandler {
         parked: report.outbox.parked,
         lag_seconds: report.outbox.lagSeconds,
       },
-    } satisfies z.output<typeof queuesSchema>);
+    } satisfies QueuesResource);
   };
 }
 
-type Depth = Awaited<ReturnType<ApiDeps['queues']>>['queues'][number]['depth'];
+type QueuesResource = z.output<typeof queuesSchema>;
 
-function depthResource(found: Depth): z.output<typeof depth> {
+/** All gifts, resends and reminders go through one queue, so their ages are its ages. */
+function queueResource(
+  { name, depth: messages, deadLetters }: QueueReport['queues'][number],
+  ages: OldestAges,
+): QueuesResource['data'][number] {
+  return {
+    name,
+    messages: depthResource(messages),
+    oldest_seconds: ages.waiting,
+    dead_letters: {
+      name: deadLetters.name,
+      messages: depthResource(deadLetters.depth),
+      oldest_seconds: ages.deadLettered,
+    },
+  };
+}
+
+function ratesResource({ accepted, delivered, deadLettered }: RecentCounts): QueuesResource['rates'] {
+  const minutes = rateWindowSeconds / 60;
+  return {
+    accepted_per_minute: accepted / minutes,
+    delivered_per_minute: delivered / minutes,
+    dead_lettered_per_minute: deadLettered / minutes,
+  };
+}
+
+function depthResource(found: QueueReport['queues'][number]['depth']): z.output<typeof depth> {
   return found && { visible: found.visible, in_flight: found.inFlight, delayed: found.delayed };
 }
