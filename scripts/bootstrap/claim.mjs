@@ -73,12 +73,21 @@ async function removeDead(path) {
     return wait(20);
   }
   try {
-    const alive = await connectTo(path);
-    if (alive !== undefined) alive.destroy();
-    else unlinkIfThere(path);
+    if (!(await isAlive(path))) unlinkIfThere(path);
   } finally {
     rmdirIfThere(turn);
   }
+}
+
+/** Looks twice: a socket that was bound a moment ago and does not listen yet refuses as a dead one does. */
+async function isAlive(path) {
+  for (const pauseMs of [0, 100]) {
+    await wait(pauseMs);
+    const alive = await connectTo(path);
+    alive?.destroy();
+    if (alive !== undefined) return true;
+  }
+  return false;
 }
 
 function ageMs(folder) {

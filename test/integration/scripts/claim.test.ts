@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { claimSocket, connectTo } from '../../../scripts/bootstrap/claim.mjs';
 
@@ -51,6 +53,21 @@ test('of many who find a dead claim at the same moment exactly one gets it', asy
     held?.destroy();
     release?.();
   }
+});
+
+test('a claim that refuses for a moment, as between bind and listen, is not taken for dead', async () => {
+  const holder = holdInAnotherProcess();
+  await once(holder.stdout ?? holder, 'data');
+  holder.kill('SIGKILL');
+  await once(holder, 'exit');
+  const claiming = claimSocket(path);
+  await wait(30);
+  rmSync(path);
+  const late = createServer().listen(path);
+  const claim = await claiming;
+  expect(claim.release).toBeUndefined();
+  claim.holder?.destroy();
+  late.close();
 });
 
 function holdInAnotherProcess(): ChildProcess {
