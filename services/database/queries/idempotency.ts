@@ -68,7 +68,7 @@ export async function deleteExpiredIdempotencyKeys(
 ): Promise<number> {
   const { numAffectedRows } = await sql`
     with expired as materialized (
-      select scope_id, key from idempotency_keys 
+      select scope_id, key from idempotency_keys
       where created_at < clock_timestamp() - make_interval(days => ${olderThanDays}::integer)
       order by created_at limit ${limit} for update skip locked
     )
