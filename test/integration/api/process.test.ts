@@ -27,8 +27,14 @@ describe('the process', () => {
       expect(ready).toHaveLength(1);
       return ready[0];
     });
-    expect(JSON.parse(message?.body ?? '')).toMatchObject({ type: 'gift.deliver', version: 1, id });
-    expect(message?.body).not.toContain('ada');
+    expect(JSON.parse(message?.body ?? '')).toEqual({
+      type: 'gift.deliver',
+      version: 1,
+      id,
+      occurred_at: expect.any(String),
+      attempt_hint: 0,
+      request_id: expect.any(String),
+    });
   });
 
   test('G1: with SQS away gifts are accepted as ever, and are published when it is back', async () => {
