@@ -32,26 +32,27 @@ const longestHoldMs = 12 * 3_600_000 - 10_000;
 /**
  * Keeps messages invisible while their handlers run: one timer for all, one request per ten messages. A lease is extended when
  * half of it is spent and tried again six times a lease, so two failures in a row lose nothing. A lease is lost when SQS says so
- * or when our clock says that it must have run out.
+ * or when our clock says that it must have run out, and then at that moment.
  */
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
   readonly #leases = new Set<Lease>();
   readonly #visibilityMs: number;
+  readonly #everyMs: number;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options;
     this.#visibilityMs = options.visibilityTimeoutSeconds * 1_000;
+    this.#everyMs = Math.min(5_000, this.#visibilityMs / 6);
   }
 
   start(): void {
-    const everyMs = Math.min(5_000, this.#visibilityMs / 6);
-    this.#timer ??= setInterval(() => this.sweep(), everyMs);
+    this.#timer ??= setTimeout(() => this.#tick(), this.#everyMs);
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#leases.clear();
   }
@@ -70,6 +71,17 @@ export class LeaseKeeper {
   /** No extension starts after this. One that is on its way is in `lease.extending`. */
   remove(lease: Lease): void {
     this.#leases.delete(lease);
+  }
+
+  /** Comes again earlier than usual where a lease ends before: after its end the message may be with somebody else. */
+  #tick(): void {
+    this.sweep();
+    // What was told of a loss may have stopped us.
+    if (this.#timer === undefined) return;
+    const nowMs = this.#options.now();
+    let pauseMs = this.#everyMs;
+    for (const { untilMs } of this.#leases) pauseMs = Math.min(pauseMs, untilMs - nowMs);
+    this.#timer = setTimeout(() => this.#tick(), Math.max(0, pauseMs));
   }
 
   /** What the timer does; public so that a test can hold the clock. */

@@ -92,6 +92,7 @@ describe('leases', () => {
     expect(abortedAt).toBeLessThanOrEqual(visibleAt[0] ?? 0);
     await eventually(() => expect(c.events.handled).toHaveLength(2));
     // The first handling came to its "done" after the lease was lost: it must not have counted.
+    await eventually(() => expect(c.events.settled).not.toEqual([]));
     expect(c.events.settled).toMatchObject([{ action: 'delete', message: { receiveCount: 2 } }]);
   });
 

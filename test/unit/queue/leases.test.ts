@@ -47,6 +47,30 @@ describe('LeaseKeeper', () => {
     expect(leases.every((lease) => lease.untilMs === 45_000)).toBe(true);
   });
 
+  test('P10: a lease that could not be extended is lost the moment it ends, not at the next sweep', async () => {
+    jest.useFakeTimers({ now: 0 });
+    try {
+      const onLost = jest.fn();
+      keeper = new LeaseKeeper({
+        visibilityTimeoutSeconds: 30,
+        now: () => Date.now(),
+        extend: async (extensions) => extensions.map(refused('InternalError')),
+        onLost,
+        onError: () => undefined,
+      });
+      keeper.start();
+      await jest.advanceTimersByTimeAsync(1_700);
+      const { untilMs } = keeper.add(toQueueMessage({ MessageId: 'm', ReceiptHandle: 'm' }, 0));
+      await jest.advanceTimersByTimeAsync(untilMs - 1 - Date.now());
+      expect(onLost).not.toHaveBeenCalled();
+      await jest.advanceTimersByTimeAsync(1);
+      expect(onLost).toHaveBeenCalledTimes(1);
+    } finally {
+      keeper?.stop();
+      jest.useRealTimers();
+    }
+  });
+
   test.each(['ReceiptHandleIsInvalid', 'AWS.SimpleQueueService.MessageNotInflight', 'InvalidParameterValue'])(
     'P10: %s means that the lease is lost at once',
     async (code) => {
