@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { findBinaries, type PostgresUser } from '../../scripts/embedded/postgres-binaries.ts';
 import { createCluster } from '../../scripts/embedded/postgres-cluster.ts';
 import { findPostgresUser } from '../../scripts/embedded/postgres-user.ts';
@@ -13,6 +14,12 @@ export type PostgresServer = {
   url: string;
   /** stops the server and starts it again on the same port and data */
   restart: () => Promise<void>;
+  /** the same, without a checkpoint or a word to anybody: it comes back by recovery */
+  crash: () => Promise<void>;
+  /** runs one statement on a connection of its own, past every limit */
+  run: (text: string, values?: unknown[]) => Promise<void>;
+  /** as after a failover to a node that only reads: sessions are ended, and new ones can't write */
+  setReadOnly: (readOnly: boolean) => Promise<void>;
   stop: () => Promise<void>;
 };
 
@@ -32,10 +39,25 @@ export async function startPostgres(): Promise<PostgresServer> {
   };
   await createCluster({ ...server, superuser: 'postgres', password: 'postgres' });
   let running = await launch(server);
+  const url = `postgres://postgres:postgres@127.0.0.1:${server.port}/postgres`;
   return {
-    url: `postgres://postgres:postgres@127.0.0.1:${server.port}/postgres`,
+    url,
+    run: (text, values) => runOn(url, [{ text, values: values ?? [] }]),
+    setReadOnly: (readOnly) =>
+      runOn(url, [
+        { text: `alter system set default_transaction_read_only = ${readOnly ? 'on' : 'off'}`, values: [] },
+        { text: 'select pg_reload_conf()', values: [] },
+        {
+          text: 'select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = $1',
+          values: ['client backend'],
+        },
+      ]),
     restart: async () => {
       await shutDown(running);
+      running = await launch(server);
+    },
+    crash: async () => {
+      await shutDown(running, 'SIGQUIT');
       running = await launch(server);
     },
     stop: async () => {
@@ -79,12 +101,24 @@ async function launch({ binaries, data, user, port }: Server): Promise<ChildProc
 
 const ready = 'database system is ready to accept connections';
 
-/** SIGINT is its fast shutdown: sessions are ended, not waited for. */
-async function shutDown(server: ChildProcess): Promise<void> {
+/** SIGINT is its fast shutdown: sessions are ended, not waited for; SIGQUIT the immediate one. */
+async function shutDown(server: ChildProcess, signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null) return;
   const ended = once(server, 'close');
-  server.kill('SIGINT');
+  server.kill(signal);
   await ended;
+}
+
+async function runOn(url: string, statements: { text: string; values: unknown[] }[]): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  // What it does may end its own server's sessions, this one among them.
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    for (const { text, values } of statements) await client.query(text, values);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
 }
 
 function freePort(): Promise<number> {

@@ -119,7 +119,7 @@ describe('the process', () => {
   });
 
   test('a wrong environment is told whole, and exits with 2', async () => {
-    const { startRole } = await import('../crash/role-process.ts');
+    const { startRole } = await import('../../support/role-process.ts');
     const wrong = startRole('api', [], { DATABASE_URL: 'mysql://x', PORT: 'eighty' });
     expect(await wrong.ended).toBe(2);
     for (const name of ['DATABASE_URL', 'PORT', 'AWS_REGION', 'KEYRING_FILE', 'PUBLIC_URL']) {

@@ -4,7 +4,7 @@ import { migrate } from '../../../services/database/migrate.ts';
 import { createEmptyDatabase, serverUrl, withDatabaseName } from '../../support/database.ts';
 import { eventually } from '../../support/eventually.ts';
 import { callSqs } from '../../support/queue-pair.ts';
-import { killRoles, startRole } from '../crash/role-process.ts';
+import { killRoles, startRole } from '../../support/role-process.ts';
 import { type SpanCollector, startSpanCollector } from '../crash/span-collector.ts';
 import { acceptOverHttp, createSystem, giftBody, type System } from '../crash/system.ts';
 

@@ -4,8 +4,8 @@ import { type GiftId, toUuid } from '../../../services/domain/ids.ts';
 import { eventually } from '../../support/eventually.ts';
 import { hang } from '../../support/faults.ts';
 import { passHalfTheirTime } from '../../support/gifts.ts';
+import { killRoles } from '../../support/role-process.ts';
 import { checkBooks, comeToRest } from './books.ts';
-import { killRoles } from './role-process.ts';
 import { acceptOverHttp, createSystem, giftBody, type System } from './system.ts';
 
 let system: System;

@@ -3,8 +3,8 @@ import { type GiftId, toUuid } from '../../../services/domain/ids.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Fault, hang } from '../../support/faults.ts';
 import { balances } from '../../support/gifts.ts';
+import { killRoles } from '../../support/role-process.ts';
 import { deadLetters, depth, storyOf } from '../consumer/world.ts';
-import { killRoles } from './role-process.ts';
 import { acceptOverHttp, createSystem, giftBody, type System, startingBalanceMinor } from './system.ts';
 
 let system: System;

@@ -14,7 +14,7 @@ import { type FaultProxy, startFaultProxy } from '../../support/fault-proxy.ts';
 import { type FundedSender, fundedSender } from '../../support/gifts.ts';
 import { type MailServer, startMailServer } from '../../support/mail-server.ts';
 import { uniqueQueueName } from '../../support/queue-pair.ts';
-import { killRoles, type RoleProcess, startRole } from './role-process.ts';
+import { killRoles, type RoleProcess, startRole } from '../../support/role-process.ts';
 
 export type ApiProcess = RoleProcess & { url: string; metricsUrl: string };
 export type ConsumerProcess = RoleProcess & { metricsUrl: string };

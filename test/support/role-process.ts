@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { eventually } from '../../support/eventually.ts';
+import { eventually } from './eventually.ts';
 
 export type RoleProcess = {
   /** Everything that it logged, parsed. */
@@ -13,6 +13,9 @@ export type RoleProcess = {
   kill: () => Promise<void>;
   /** SIGTERM. @returns the exit code */
   stop: () => Promise<number | null>;
+  /** SIGSTOP: its connections stay open and nothing answers on them, until `thaw()`. */
+  freeze: () => void;
+  thaw: () => void;
   /** the exit code, when it ends by itself; null after a signal */
   ended: Promise<number | null>;
 };
@@ -20,9 +23,15 @@ export type RoleProcess = {
 const running = new Set<ChildProcess>();
 
 /** Runs a role as a cluster does: `node services/<role>/main.ts …`, with its environment and nothing else of ours. */
-export function startRole(role: string, args: string[], env: Record<string, string>): RoleProcess {
+export function startRole(
+  role: string,
+  args: string[],
+  env: Record<string, string>,
+  /** told of each log line; how many lines are kept at least (all of them, where left out) */
+  watch: { onLine?: (line: Record<string, unknown>) => void; keepLines?: number } = {},
+): RoleProcess {
   const child = spawn(process.execPath, [`services/${role}/main.ts`, ...args], {
-    cwd: new URL('../../..', import.meta.url).pathname,
+    cwd: new URL('../..', import.meta.url).pathname,
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -35,7 +44,12 @@ export function startRole(role: string, args: string[], env: Record<string, stri
   });
   const printed: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => printed.push(line));
+    createInterface({ input: stream }).on('line', (line) => {
+      printed.push(line);
+      if (printed.length > 2 * (watch.keepLines ?? Number.POSITIVE_INFINITY))
+        printed.splice(0, watch.keepLines);
+      if (watch.onLine && line.startsWith('{')) watch.onLine(parse(line));
+    });
   }
   const lines = () => printed.filter((line) => line.startsWith('{')).map(parse);
   const end = (signal: NodeJS.Signals) => {
@@ -58,6 +72,8 @@ export function startRole(role: string, args: string[], env: Record<string, stri
       await end('SIGKILL');
     },
     stop: () => end('SIGTERM'),
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
     ended,
   };
 }
