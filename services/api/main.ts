@@ -4,7 +4,7 @@ import { createDatabase } from '../database/client.ts';
 import { findApiKey } from '../database/queries/api-keys.ts';
 import { createOutboxWriter } from '../domain/outbox.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
-import { createLogger, type Logger } from '../observability/logger.ts';
+import { createLogger, type DropSink, type Logger } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics.ts';
 import { startTracing } from '../observability/tracing.ts';
 import { composeMessage } from '../queue/compose-message.ts';
@@ -76,7 +76,9 @@ await runMain('api', async (lifecycle) => {
 });
 
 async function startObserving(config: ApiConfig, lifecycle: Lifecycle) {
-  const logger = createLogger({ service: 'api', ...logOptions(config) });
+  const metrics = createMetrics(undefined, { service: 'api' });
+  const onDropped = (sink: DropSink) => metrics.logRecordsDropped.inc({ sink });
+  const logger = createLogger({ service: 'api', ...logOptions(config), onDropped });
   lifecycle.configure({ log: logger, graceSeconds: config.SHUTDOWN_GRACE_SECONDS });
   lifecycle.onShutdown('log', () => logger.close());
   const stopTracing = await startTracing({
@@ -85,7 +87,7 @@ async function startObserving(config: ApiConfig, lifecycle: Lifecycle) {
     onError: (error) => logger.warn('spans could not be exported', { event: 'export_failed', error }),
   });
   lifecycle.onShutdown('tracing', stopTracing);
-  return { logger, metrics: createMetrics(undefined, { service: 'api' }) };
+  return { logger, metrics };
 }
 
 /** The limiter has two connections of its own, so that a queue for the others doesn't look like a hung store to it. */

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createDatabase, type DatabaseClient } from '../database/client.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
-import { createLogger, type Logger } from '../observability/logger.ts';
+import { createLogger, type DropSink, type Logger } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics.ts';
 import { startTracing } from '../observability/tracing.ts';
 import { type QueueInfo, waitForQueue } from '../queue/provision.ts';
@@ -37,7 +37,8 @@ type Parts = {
 
 /** Started in the order in which things need each other; stopped in reverse. */
 async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void> {
-  const log = openLog(lifecycle, config);
+  const metrics = createMetrics(undefined, { service: 'consumer' });
+  const log = openLog(lifecycle, config, metrics);
   const stopTracing = await startTracing({
     serviceName: config.OTEL_SERVICE_NAME ?? 'largesse-consumer',
     endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
@@ -45,7 +46,6 @@ async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void
   });
   lifecycle.onShutdown('tracing', stopTracing);
   const keyring = parseKeyring(await readFile(config.KEYRING_FILE, 'utf8'));
-  const metrics = createMetrics(undefined, { service: 'consumer' });
   const parts = { config, log, metrics, ...openConnections(lifecycle, config, { log, metrics }) };
   let consumer: GiftsConsumer | undefined;
   const admin = await startAdmin(
@@ -78,8 +78,9 @@ async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void
   });
 }
 
-function openLog(lifecycle: Lifecycle, config: ConsumerConfig): Logger {
-  const log = createLogger({ service: 'consumer', ...logOptions(config) });
+function openLog(lifecycle: Lifecycle, config: ConsumerConfig, metrics: Metrics): Logger {
+  const onDropped = (sink: DropSink) => metrics.logRecordsDropped.inc({ sink });
+  const log = createLogger({ service: 'consumer', ...logOptions(config), onDropped });
   lifecycle.configure({ log, graceSeconds: config.SHUTDOWN_GRACE_SECONDS });
   lifecycle.onShutdown('log', () => log.close());
   return log;

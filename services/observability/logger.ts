@@ -1,6 +1,7 @@
 import winston from 'winston';
 import { currentContext } from './context.ts';
 import { type LogFile, type LogFileOptions, openLogFile } from './log-file.ts';
+import { guardOutlet } from './log-outlet.ts';
 import { prettyLine } from './log-pretty.ts';
 import { type LogLevel, type LogRecord, toLogField, toText } from './log-record.ts';
 import { currentTraceId } from './tracing.ts';
@@ -32,13 +33,19 @@ export interface LoggerOptions {
   readonly file?: LogFileOptions | undefined;
   readonly stream?: NodeJS.WritableStream & { readonly isTTY?: boolean };
   readonly clock?: () => Date;
+  /** Told of every line that could not be written, and where. It must not log. */
+  readonly onDropped?: ((sink: DropSink) => void) | undefined;
 }
+
+/** `record`: the line could not even be made, for example because a field of it throws when it is read. */
+export type DropSink = 'stream' | 'file' | 'record';
 
 interface Sink {
   readonly service: string;
   readonly clock: () => Date;
   readonly out: winston.Logger;
   readonly file: LogFile | undefined;
+  readonly onDropped: (sink: DropSink) => void;
 }
 
 const LEVELS: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
@@ -57,14 +64,18 @@ function bind(sink: Sink, bound: LogFields): Logger {
     (message: string, fields: LogFields = {}) => {
       if (!sink.out.isLevelEnabled(level)) return;
       // Made here and not in a winston format: under back-pressure those run later, in somebody else's context.
-      const record = toRecord(sink, level, message, {
+      const record = recordOrNote(sink, level, message, () => ({
         ...currentContext(),
         ...traceFields(),
         ...bound,
         ...fields,
-      });
-      sink.out.log({ level, message: '', record });
-      sink.file?.write(JSON.stringify(record));
+      }));
+      try {
+        sink.out.log({ level, message: '', record });
+        sink.file?.write(JSON.stringify(record));
+      } catch {
+        sink.onDropped('record');
+      }
     };
   return {
     debug: at('debug'),
@@ -79,6 +90,17 @@ function bind(sink: Sink, bound: LogFields): Logger {
 function traceFields(): LogFields {
   const traceId = currentTraceId();
   return traceId === undefined ? {} : { trace_id: traceId };
+}
+
+/** A logger never throws: its caller may be the handler of a failure, and would fail with it. */
+function recordOrNote(sink: Sink, level: LogLevel, message: string, fields: () => LogFields): LogRecord {
+  try {
+    return toRecord(sink, level, message, fields());
+  } catch {
+    sink.onDropped('record');
+    const note = { event: 'log_record_lost', lost_level: level };
+    return toRecord(sink, 'error', 'a log line could not be made', note);
+  }
 }
 
 /** The order in which a person looks for them; what is specific to an event follows. */
@@ -102,18 +124,26 @@ function openSink(options: LoggerOptions): Sink {
   const pretty = (options.format ?? (stream.isTTY ? 'pretty' : 'json')) === 'pretty';
   const render = (record: LogRecord) =>
     pretty ? prettyLine(record, stream.isTTY === true) : JSON.stringify(record);
+  const { service, clock = () => new Date(), onDropped = () => undefined } = options;
+  const outlet = guardOutlet(stream, {
+    onDropped: () => onDropped('stream'),
+    onHeardAgain: (dropped) => tell('log lines were dropped: nobody took them', { dropped }),
+  });
   const out = winston.createLogger({
     levels: { ...LEVELS },
     level: options.level ?? 'info',
     format: winston.format.printf((info) => render(info['record'] as LogRecord)),
-    transports: [new winston.transports.Stream({ stream })],
+    transports: [new winston.transports.Stream({ stream: outlet })],
   });
-  const { service, clock = () => new Date() } = options;
-  const sink = { service, clock, out, file: undefined };
+  const sink = { service, clock, out, file: undefined, onDropped };
+  const tell = (message: string, fields: LogFields = {}) =>
+    bind(sink, {}).warn(message, { event: 'log_records_dropped', ...fields });
   if (options.file === undefined) return sink;
-  const warn = bind(sink, {}).warn;
-  return {
-    ...sink,
-    file: openLogFile(options.file, () => warn('the log file takes no more: lines are dropped')),
-  };
+  const file = openLogFile(options.file, {
+    onStalled: () => tell('the log file takes no more: lines are dropped'),
+    onHealed: (dropped) => tell('the log file takes lines again', { dropped }),
+    onDropped: () => onDropped('file'),
+    nowMs: () => performance.now(),
+  });
+  return { ...sink, file };
 }

@@ -183,6 +183,12 @@ function serviceMetrics({ counter, gauge, histogram }: Makers) {
       '1 while the invariant of the ledger holds, 0 when broken.',
       ['invariant'],
     ),
+    /** `sink`: stream (stdout), file (LOG_FILE), record (the line could not be made). */
+    logRecordsDropped: counter(
+      'log_records_dropped_total',
+      'Log lines that nobody took: the reader is gone or frozen, or the disk is full.',
+      ['sink'],
+    ),
     /** `state`: total, idle, waiting (callers waiting for a connection). */
     poolConnections: gauge('pool_connections', 'Use of the pool of database connections.', ['pool', 'state']),
   };

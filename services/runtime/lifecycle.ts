@@ -39,12 +39,22 @@ interface State extends Required<LifecycleOptions> {
   readonly finish: PromiseWithResolvers<number>;
   begunAt: number | undefined;
   exitCode: number;
+  failures: number;
 }
 
 const DEFAULT_GRACE_SECONDS = 25;
 
 /** `npm` and a terminal both pass Ctrl-C on to a child: two signals this close are one wish, not impatience. */
 const SAME_SIGNAL_MS = 500;
+
+/** After its grace period a process leaves, whatever its stops do: this much later, so that they have the word first. */
+const LEAVE_ANYWAY_MS = 1_000;
+
+/** What fails in a row while stopping is one failure told many times: the first lines say it. */
+const TOLD_FAILURES = 20;
+
+/** A failure that causes the next one, without a pause in which a timer or a signal could be heard, ends here. */
+const MOST_FAILURES = 1_000;
 
 export function createLifecycle(options: LifecycleOptions): Lifecycle {
   const state: State = {
@@ -56,6 +66,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     finish: Promise.withResolvers<number>(),
     begunAt: undefined,
     exitCode: 0,
+    failures: 0,
   };
   listen(state);
   return {
@@ -76,19 +87,42 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
 }
 
 function listen(state: State): void {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
     state.process.on(signal, () => onSignal(state, signal));
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     state.process.on(event, (error: unknown) => void fail(state, error, event));
   }
 }
 
+/**
+ * Nothing in here may throw or wait for what may itself have failed: an exception from the handler of exceptions, or a log
+ * whose reader is gone, would come back to this very place.
+ */
 function fail(state: State, error: unknown, origin: string): Promise<number> {
-  state.log.error('a failure that nothing handled', { event: 'process_failed', origin, error });
+  state.failures += 1;
+  if (state.failures > MOST_FAILURES) state.process.exit(1);
+  if (state.failures <= TOLD_FAILURES) {
+    tell(state, 'error', 'a failure that nothing handled', { event: 'process_failed', origin, error });
+  }
   return shutdown(state, origin, 1);
 }
 
-const SIGNAL_EXIT_CODES: Readonly<Record<StopSignal, number>> = { SIGINT: 130, SIGTERM: 143 };
+/** A log that throws is no reason not to stop. */
+function tell(
+  state: State,
+  level: keyof Log,
+  message: string,
+  fields: Readonly<Record<string, unknown>>,
+): void {
+  try {
+    state.log[level](message, fields);
+  } catch {
+    // Where it could be told is what has just failed; the exit code still tells.
+    state.exitCode ||= 1;
+  }
+}
+
+const SIGNAL_EXIT_CODES: Readonly<Record<StopSignal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
 function onSignal(state: State, signal: StopSignal): void {
   if (state.begunAt === undefined) {
@@ -96,7 +130,7 @@ function onSignal(state: State, signal: StopSignal): void {
     return;
   }
   if (state.clock().getTime() - state.begunAt < SAME_SIGNAL_MS) return;
-  state.log.warn('second signal: leaving at once', { event: 'shutdown_aborted', signal });
+  tell(state, 'warn', 'second signal: leaving at once', { event: 'shutdown_aborted', signal });
   state.process.exit(SIGNAL_EXIT_CODES[signal]);
 }
 
@@ -104,9 +138,16 @@ function shutdown(state: State, reason: string, exitCode: number): Promise<numbe
   state.exitCode ||= exitCode;
   if (state.begunAt === undefined) {
     state.begunAt = state.clock().getTime();
-    state.log.info('shutting down', { event: 'shutdown_started', reason, grace_seconds: state.graceSeconds });
+    // First of all, and cleared by nothing but the end itself.
+    const overdueMs = state.graceSeconds * 1_000 + LEAVE_ANYWAY_MS;
+    const overdue = setTimeout(() => state.process.exit(state.exitCode || 1), overdueMs);
+    tell(state, 'info', 'shutting down', {
+      event: 'shutdown_started',
+      reason,
+      grace_seconds: state.graceSeconds,
+    });
     state.aborter.abort(new Error(`shutting down: ${reason}`));
-    void stopAll(state, state.begunAt);
+    void stopAll(state, state.begunAt).then(() => clearTimeout(overdue));
   }
   return state.finish.promise;
 }
@@ -117,7 +158,11 @@ async function stopAll(state: State, begunAt: number): Promise<void> {
     await runStop(state, stop, deadline);
   }
   const duration_ms = state.clock().getTime() - begunAt;
-  state.log.info('shut down', { event: 'shutdown_finished', exit_code: state.exitCode, duration_ms });
+  tell(state, 'info', 'shut down', {
+    event: 'shutdown_finished',
+    exit_code: state.exitCode,
+    duration_ms,
+  });
   state.finish.resolve(state.exitCode);
   state.process.exit(state.exitCode);
 }
@@ -126,7 +171,7 @@ async function stopAll(state: State, begunAt: number): Promise<void> {
 async function runStop(state: State, stop: Stop, deadline = Number.POSITIVE_INFINITY): Promise<void> {
   const problem = (message: string, fields: Readonly<Record<string, unknown>>) => {
     state.exitCode ||= 1;
-    state.log.error(message, { event: 'shutdown_step_failed', step: stop.name, ...fields });
+    tell(state, 'error', message, { event: 'shutdown_step_failed', step: stop.name, ...fields });
   };
   const graceMs = state.graceSeconds * 1_000;
   const timeoutMs = Math.max(0, Math.min(stop.timeoutMs, deadline - state.clock().getTime(), graceMs));

@@ -5,7 +5,7 @@ export interface ProcessLike {
   exit(code: number): void;
 }
 
-export type StopSignal = 'SIGTERM' | 'SIGINT';
+export type StopSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP';
 
 /** The part of a logger that a lifecycle uses. Any of ours fits. */
 export interface Log {

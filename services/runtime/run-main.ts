@@ -6,6 +6,8 @@ import type { Log, ProcessLike } from './process.ts';
 export interface RunMainOptions {
   readonly process?: ProcessLike;
   readonly stderr?: { write(text: string): unknown };
+  /** What this process prints to. */
+  readonly streams?: readonly { on(event: 'error', listener: () => void): unknown }[];
 }
 
 /**
@@ -13,7 +15,7 @@ export interface RunMainOptions {
  * `undefined` means that it serves until a signal comes.
  *
  * Exit codes: 0 stopped as asked, 1 failed (or did not stop in time), 2 the environment doesn't fit,
- * 130/143 a second signal cut the shutdown short.
+ * 129/130/143 a second signal cut the shutdown short.
  */
 export async function runMain(
   name: string,
@@ -21,6 +23,9 @@ export async function runMain(
   options: RunMainOptions = {},
 ): Promise<void> {
   const { process: host = process, stderr = process.stderr } = options;
+  // Whoever reads them may go away (`| head`, a log agent, a killed parent): unheard, each line would be a failure.
+  for (const stream of options.streams ?? [process.stdout, process.stderr])
+    stream.on('error', () => undefined);
   const lifecycle = createLifecycle({ process: host, log: stderrLog(name, stderr) });
   try {
     const exitCode = await main(lifecycle);

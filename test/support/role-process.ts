@@ -9,6 +9,8 @@ export type RoleProcess = {
   output: () => string;
   /** Waits for a log line with this event. */
   logged: (event: string) => Promise<Record<string, unknown>>;
+  /** Whoever read what it prints goes away: from now on every write of it fails with EPIPE. */
+  stopReading: () => void;
   /** SIGKILL: no handler runs, nothing is flushed. */
   kill: () => Promise<void>;
   /** SIGTERM. @returns the exit code */
@@ -68,6 +70,10 @@ export function startRole(
         },
         { timeoutMs: 20_000 },
       ),
+    stopReading: () => {
+      child.stdout.destroy();
+      child.stderr.destroy();
+    },
     kill: async () => {
       await end('SIGKILL');
     },

@@ -191,6 +191,90 @@ describe('lines for a person', () => {
   });
 });
 
+describe('a log that nobody takes', () => {
+  const closed = () => Object.assign(new Error('write EPIPE'), { code: 'EPIPE' });
+
+  test('a reader that went away costs its lines, each counted, and raises nothing', async () => {
+    let open = true;
+    const heard: string[] = [];
+    // As process.stdout does it: every failed write raises an event, and the next one is tried.
+    const stream = Object.assign(new PassThrough(), {
+      write: (line: string, done: (error?: Error) => void) => {
+        if (open) heard.push(String(JSON.parse(line).msg));
+        else process.nextTick(() => stream.emit('error', closed()));
+        process.nextTick(done, open ? undefined : closed());
+        return true;
+      },
+    });
+    const dropped: string[] = [];
+    const log = createLogger({
+      service: 'api',
+      stream: stream as NodeJS.WritableStream,
+      onDropped: (sink) => dropped.push(sink),
+    });
+    log.info('heard');
+    open = false;
+    for (let line = 0; line < 50; line += 1) {
+      log.info(`lost ${line}`);
+      await nextTurn();
+    }
+    expect(heard).toEqual(['heard']);
+    expect(dropped).toEqual(Array.from({ length: 50 }, () => 'stream'));
+  });
+
+  test('the first line that is heard again is followed by how many were not', () => {
+    let full = true;
+    const records: Record<string, unknown>[] = [];
+    // A stream that recovers, as stdout on a disk that was full does.
+    const stream = Object.assign(new PassThrough(), {
+      write: (line: string, done: (error?: Error) => void) => {
+        if (!full) records.push(JSON.parse(line));
+        done(full ? Object.assign(new Error('no space left'), { code: 'ENOSPC' }) : undefined);
+        return true;
+      },
+    });
+    const log = createLogger({ service: 'api', stream: stream as NodeJS.WritableStream });
+    for (let line = 0; line < 3; line += 1) log.info(`lost ${line}`);
+    full = false;
+    log.info('heard');
+    expect(records).toMatchObject([{ msg: 'heard' }, { event: 'log_records_dropped', dropped: 3 }]);
+  });
+
+  test('a reader that is frozen takes no memory: what waits for it is bounded', () => {
+    const stream = new Writable({ write: () => undefined });
+    let dropped = 0;
+    const log = createLogger({ service: 'api', stream, onDropped: () => (dropped += 1) });
+    for (let line = 0; line < 3_000; line += 1) log.info('x'.repeat(1_000));
+    expect(stream.writableLength).toBeLessThan(1_100_000);
+    expect(dropped).toBeGreaterThan(1_500);
+  });
+
+  test('a stream that throws, and a field that throws when it is read, throw at nobody', () => {
+    const stream = Object.assign(new PassThrough(), {
+      write: () => {
+        throw new Error('destroyed');
+      },
+    });
+    const dropped: string[] = [];
+    const log = createLogger({
+      service: 'api',
+      stream: stream as NodeJS.WritableStream,
+      onDropped: (sink) => dropped.push(sink),
+    });
+    expect(() => log.error('broken stream')).not.toThrow();
+    const trap = {
+      get inner(): never {
+        throw new Error('read me not');
+      },
+    };
+    expect(() => log.error('broken field', { trap })).not.toThrow();
+    expect(dropped).toEqual(['stream', 'record', 'stream']);
+    const heard = capture();
+    heard.log.error('broken field', { trap });
+    expect(heard.records()).toMatchObject([{ msg: 'a log line could not be made', lost_level: 'error' }]);
+  });
+});
+
 describe('the log file', () => {
   test('it holds every line once close has settled; closing twice is no error', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'largesse-log-'));

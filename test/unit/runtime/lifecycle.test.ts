@@ -36,7 +36,7 @@ afterEach(() => {
 const hang = () => new Promise<never>(() => undefined);
 
 describe('a shutdown', () => {
-  test.each(['SIGTERM', 'SIGINT'])(
+  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'])(
     '%s stops what was started in reverse order, each after the one before, and exits 0',
     async (signal) => {
       const { host, lifecycle, stopped, stop } = setUp();
@@ -145,6 +145,7 @@ describe('a shutdown', () => {
 
 describe('a second signal', () => {
   test.each([
+    ['SIGHUP', 129],
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ])('%s leaves at once with %i', (signal, code) => {
@@ -190,5 +191,41 @@ describe('what nothing handled', () => {
     lifecycle.onShutdown('http', () => host.emit('unhandledRejection', new Error('late')));
     host.emit('SIGTERM');
     expect(await lifecycle.finished).toBe(1);
+  });
+
+  test('a log that throws stops nothing from stopping: the handler of a failure does not use what failed', async () => {
+    const { host, lifecycle, stopped, stop } = setUp();
+    const broken = () => {
+      throw new Error('write EPIPE');
+    };
+    lifecycle.configure({ log: { info: broken, warn: broken, error: broken } });
+    stop('pool');
+    lifecycle.onShutdown('http', () => Promise.reject(new Error('broken')));
+    expect(() => host.emit('uncaughtException', new Error('unexpected'))).not.toThrow();
+    expect(await lifecycle.finished).toBe(1);
+    expect(stopped).toEqual(['pool']);
+    expect(host.exits).toEqual([1]);
+  });
+
+  test('a failure whose handling fails again, without a pause between, ends the process and fills no log', () => {
+    const { host, lines } = setUp();
+    for (let turn = 0; turn < 5_000 && host.exits.length === 0; turn += 1) {
+      host.emit('uncaughtException', new Error(`write EPIPE ${turn}`));
+    }
+    expect(host.exits).toEqual([1]);
+    expect(lines.filter(([level]) => level === 'error').length).toBeLessThanOrEqual(20);
+  });
+
+  test('the process leaves after its grace period even when nothing ever ends its stops', async () => {
+    const { host, lifecycle } = setUp(10);
+    const stuck: Log['info'] = (message) => {
+      if (message === 'shut down') throw new Error('the log is stuck');
+    };
+    lifecycle.configure({ log: { info: stuck, warn: stuck, error: stuck } });
+    // A clock that stands still: no stop is ever found to be late.
+    lifecycle.onShutdown('http', hang, Number.POSITIVE_INFINITY);
+    host.emit('SIGTERM');
+    await jest.advanceTimersByTimeAsync(11_100);
+    expect(host.exits[0]).toBe(1);
   });
 });
