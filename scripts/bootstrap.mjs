@@ -17,6 +17,9 @@ if (process.platform === 'win32') {
   process.exit(1);
 }
 
+// A reader that goes away (`npm start | head`) fails every write: that must not end us before what runs below us.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
 // Imported only now: an older Node would stop at the syntax of these files with a message that helps nobody.
 const { fileURLToPath } = await import('node:url');
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));

@@ -34,7 +34,11 @@ export async function preparePostgres(port: number, say: (line: string) => void)
 
 /** A log of every line: the console shows it only when the server fails. */
 export function logPostgres(line: string): void {
-  appendFileSync(POSTGRES_LOG, `${line}\n`, { mode: 0o600 });
+  try {
+    appendFileSync(POSTGRES_LOG, `${line}\n`, { mode: 0o600 });
+  } catch {
+    // A full disk must not end the supervisor, and every part with it, over a line of a log.
+  }
 }
 
 /** Random per installation, so that another user of this machine can't walk in. */

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { type Demo, ensureDemo } from './demo.ts';
 import { type Environment, isExternal, roleEnvironment, stopTimeoutMs, toEnvFile } from './environment.ts';
 import { ENVIRONMENT_FILE, KEYRING_FILE, readJson, writeJson, writePrivate } from './folder.ts';
+import { startGuardian } from './guarding.ts';
 import { startMail, stopMail, whyNoMail } from './mail-switch.ts';
 import { Part, type PartCommand, PartFailed } from './part.ts';
 import { choosePorts, type PortName, type Ports, USUAL_PORTS } from './ports.ts';
@@ -14,9 +15,8 @@ import { describeSystem } from './report.ts';
 import { restartAfterCrash } from './restarts.ts';
 import { OneShots } from './run-once.ts';
 import { apiPart, consumerPart, mailPart, sqsPart } from './servers.ts';
+import { STOP_ORDER } from './stop-order.ts';
 
-/** Consumers first, so that nothing new is begun; the servers that they all use last. */
-const STOP_ORDER = ['consumer', 'api', 'mail', 'sqs', 'postgres'];
 const PORT_ATTEMPTS = 3;
 
 /** The whole system on one machine, as `npm start` runs it. */
@@ -28,6 +28,7 @@ export class Supervisor {
   #ports: Ports = { ...USUAL_PORTS };
   #databaseUrl = '';
   #stopReconciling: () => void = () => undefined;
+  #dismissGuardian: () => void = () => undefined;
   #stopping: Promise<void> | undefined;
   #summary = 'It is still starting.';
 
@@ -42,6 +43,7 @@ export class Supervisor {
 
   async start(): Promise<void> {
     await this.#clearUp();
+    this.#dismissGuardian = startGuardian();
     await this.#choosePorts();
     await Promise.all([this.#startPostgres(), this.#startSqs(), this.#startMail()]);
     this.#checkpoint();
@@ -74,6 +76,7 @@ export class Supervisor {
 
   /** For the impatient: at once and without order. */
   kill(): void {
+    this.#dismissGuardian();
     this.#oneShots.kill();
     for (const part of this.#parts.values()) part.kill();
   }
@@ -242,6 +245,7 @@ export class Supervisor {
       const part = this.#parts.get(name);
       if (part?.isRunning) await this.#progress.step(`stopping ${name}`, () => part.stop());
     }
+    this.#dismissGuardian();
     writeJson('processes.json', []);
   }
 }

@@ -48,7 +48,10 @@ function listenForErrors(stream: NodeJS.WritableStream): void {
 
 function write(stream: NodeJS.WritableStream, line: string, settle: (error?: Error | null) => void): void {
   const waiting = 'writableLength' in stream ? Number(stream.writableLength) : 0;
-  if (waiting > MAX_WAITING_BYTES) return settle(new Error('the reader of the log does not read'));
+  if (waiting > MAX_WAITING_BYTES) {
+    settle(new Error('the reader of the log does not read'));
+    return;
+  }
   try {
     stream.write(line, settle);
   } catch (error) {

@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { choosePorts } from '../../../scripts/embedded/ports.ts';
@@ -50,20 +50,60 @@ else { writeFileSync('raced', ''); console.error('listen EADDRINUSE'); process.e
   expect(clone.read('public-url')).toBe(`http://localhost:${api}`);
 });
 
-test('a part that was not ready yet when its supervisor was killed is stopped by the next start', async () => {
+test('a supervisor that is killed takes its parts with it, in their order, ready or not', async () => {
+  const noting = (name: string) =>
+    live(
+      `process.once('SIGINT', () => { process.getBuiltinModule('node:fs').appendFileSync('ends', '${name} '); process.exit(); });`,
+    );
+  clone.write(
+    'services/api/main.ts',
+    `${noting('api')} serve(process.env.PORT); serve(process.env.METRICS_PORT);`,
+  );
+  clone.write('services/consumer/main.ts', `${noting('consumer')} serve(process.env.METRICS_PORT);`);
+  const { child, says } = start();
+  await says('Ctrl-C stops all of it');
+  const parts = recorded();
+  expect(parts).toHaveLength(2);
+  child.kill('SIGKILL');
+  await eventually(() => expect(parts.filter(({ pid }) => identityOf(pid) !== undefined)).toEqual([]));
+  expect(clone.read('ends')).toBe('consumer api ');
+});
+
+test('a part that was not ready yet when its supervisor was killed does not outlive it, and the next start works', async () => {
   clone.write('node_modules/maildev/bin/maildev', live(`writeFileSync('mail-pid', String(process.pid));`));
   const killed = start({ SMTP_URL: '' });
   await eventually(() => expect(clone.read('mail-pid')).not.toBe(''));
   const pid = Number(clone.read('mail-pid'));
   killed.child.kill('SIGKILL');
-  await once(killed.child, 'exit');
-  expect(identityOf(pid)).toBeDefined();
+  await eventually(() => expect(identityOf(pid)).toBeUndefined());
+  clone.write('node_modules/maildev/bin/maildev', live(`serve(process.argv[5]); serve(process.argv[7]);`));
   const next = start({ SMTP_URL: '' });
-  await next.says('The last run was killed and left mail behind: stopped now.');
-  expect(identityOf(pid)).toBeUndefined();
+  await next.says('Ctrl-C stops all of it');
   const ended = once(next.child, 'exit');
   next.child.kill('SIGINT');
   expect(await ended).toEqual([0, null]);
+});
+
+test('what a supervisor and its guardian left behind, both killed, is stopped by the next start', async () => {
+  const left = start();
+  await left.says('Ctrl-C stops all of it');
+  const ended = once(left.child, 'exit');
+  left.child.kill('SIGINT');
+  expect(await ended).toEqual([0, null]);
+  // As after a power cut of the two: a part that still runs, and its record.
+  const orphan = spawn(process.execPath, ['services/api/main.ts'], {
+    cwd: clone.folder,
+    env: { PORT: '0', METRICS_PORT: '0' },
+    detached: true,
+    stdio: 'ignore',
+  });
+  running.push(orphan);
+  const pid = orphan.pid ?? 0;
+  await eventually(() => expect(identityOf(pid)).toBeDefined());
+  clone.write('.largesse/processes.json', JSON.stringify([{ name: 'api', pid, identity: identityOf(pid) }]));
+  const next = start();
+  await next.says('The last run was killed and left api behind: stopped now.');
+  expect(identityOf(pid)).toBeUndefined();
 });
 
 function start(environment?: NodeJS.ProcessEnv) {
