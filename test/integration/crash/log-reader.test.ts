@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
-import { killRoles, startRole } from './role-process.ts';
+import { killRoles, startRole } from '../../support/role-process.ts';
 import { acceptOverHttp, createSystem, giftBody, type System } from './system.ts';
 
 let system: System;
