@@ -2,6 +2,8 @@ import type pg from 'pg';
 import type { MailServer } from '../support/mail-server.ts';
 import type { Senders } from './senders.ts';
 
+type Queryable = Pick<pg.ClientBase, 'query'>;
+
 /** What must be true, whatever happened: a sentence, and everything that breaks it. */
 export type Finding = { rule: string; broken: string[] };
 
@@ -73,7 +75,11 @@ const rules: { rule: string; sql: string }[] = [
 ];
 
 /** Every rule, and what breaks it. */
-export async function checkBooks(pool: pg.Pool, senders: Senders, mail: MailServer): Promise<Finding[]> {
+export async function checkBooks(
+  pool: Queryable,
+  senders: Senders,
+  mail: Pick<MailServer, 'mails'>,
+): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const { rule, sql } of rules) findings.push({ rule, broken: await column(pool, sql) });
   findings.push(await checkAnswers(pool, senders), await checkBalances(pool, senders));
@@ -82,7 +88,7 @@ export async function checkBooks(pool: pg.Pool, senders: Senders, mail: MailServ
 }
 
 /** What senders were told is what happened: one gift per key that was accepted, none for one that was refused. */
-async function checkAnswers(pool: pg.Pool, { givings }: Senders): Promise<Finding> {
+async function checkAnswers(pool: Queryable, { givings }: Senders): Promise<Finding> {
   const broken: string[] = [];
   const given = new Map<string, string>();
   for (const { key, answers } of givings) {
@@ -111,7 +117,7 @@ function checkFaults({ givings }: Senders): Finding {
 }
 
 /** What a sender has left is what they paid in, less the gifts that they gave and did not get back. */
-async function checkBalances(pool: pg.Pool, { funded }: Senders): Promise<Finding> {
+async function checkBalances(pool: Queryable, { funded }: Senders): Promise<Finding> {
   const paid = [...funded.values()].reduce((sum, amount) => sum + amount, 0);
   const sums = await column(
     pool,
@@ -124,7 +130,7 @@ async function checkBalances(pool: pg.Pool, { funded }: Senders): Promise<Findin
 }
 
 /** Copies of one mail are bounded by the attempts that were begun; each says the same. */
-async function checkMails(pool: pg.Pool, mail: MailServer): Promise<Finding> {
+async function checkMails(pool: Queryable, mail: Pick<MailServer, 'mails'>): Promise<Finding> {
   const broken: string[] = [];
   const copies = Map.groupBy(mail.mails(), ({ messageId }) => messageId);
   for (const [messageId, mails] of copies)
@@ -140,7 +146,7 @@ async function checkMails(pool: pg.Pool, mail: MailServer): Promise<Finding> {
   return { rule: 'each delivered gift has its mail, and no more copies than attempts', broken };
 }
 
-async function column(pool: pg.Pool, sql: string): Promise<string[]> {
+async function column(pool: Queryable, sql: string): Promise<string[]> {
   const { rows } = await pool.query({ text: sql, rowMode: 'array' });
   return (rows as unknown[][]).map(([value]) => String(value));
 }
