@@ -51,8 +51,18 @@ export type LedgerAccountsTable = {
   kind: LedgerAccountKind;
   funding_account_id: string | null;
   currency: string;
+  /** not null: the account keeps a balance, which `ledger_account_balances` tells; this one may be seconds behind */
   balance_minor: number | null;
   created_at: CreatedAt;
+};
+
+/** A view: the balance of each account that keeps one. */
+export type LedgerAccountBalancesView = {
+  id: string;
+  kind: LedgerAccountKind;
+  funding_account_id: string;
+  currency: string;
+  balance_minor: number;
 };
 
 export type TopupsTable = {
@@ -173,6 +183,7 @@ export type Database = {
   api_keys: ApiKeysTable;
   funding_accounts: FundingAccountsTable;
   ledger_accounts: LedgerAccountsTable;
+  ledger_account_balances: LedgerAccountBalancesView;
   topups: TopupsTable;
   ledger_transfers: LedgerTransfersTable;
   ledger_entries: LedgerEntriesTable;

@@ -43,9 +43,8 @@ export async function growGifts(
     process.stderr.write(`  ${last + 1} gifts\r`);
   }
   // The reservations above went past the triggers that keep the running balances.
-  await sql`update ledger_accounts set balance_minor = 1000000000000 where balance_minor is not null`.execute(
-    db,
-  );
+  await sql`insert into ledger_balances (account_id, seq, balance_minor, folded_at)
+    select id, 1000000000, 1000000000000, now() from ledger_account_balances`.execute(db);
   for (const table of growingTables) await sql`vacuum analyze ${sql.table(table)}`.execute(db);
 }
 

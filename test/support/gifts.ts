@@ -131,13 +131,14 @@ export async function balances(
     .selectFrom('ledger_accounts as a')
     .leftJoin('funding_accounts as f', 'f.id', 'a.funding_account_id')
     .leftJoin('ledger_entries as e', 'e.account_id', 'a.id')
+    .leftJoin('ledger_account_balances as b', 'b.id', 'a.id')
     .select(({ fn }) => [
       'a.kind',
       'f.sender_id',
-      'a.balance_minor',
+      'b.balance_minor',
       fn.sum<number | null>('e.amount_minor').as('sum'),
     ])
-    .groupBy(['a.id', 'a.kind', 'f.sender_id', 'a.balance_minor'])
+    .groupBy(['a.id', 'a.kind', 'f.sender_id', 'b.balance_minor'])
     .execute();
   for (const row of rows) {
     if (row.balance_minor !== null && row.balance_minor !== (row.sum ?? 0)) {

@@ -120,10 +120,10 @@ export async function insertCreditedTopup(trx: Transaction<Database>, topup: Top
 function selectFundingAccounts(db: Kysely<Database>) {
   return db
     .selectFrom('funding_accounts as f')
-    .innerJoin('ledger_accounts as available', (join) =>
+    .innerJoin('ledger_account_balances as available', (join) =>
       join.onRef('available.funding_account_id', '=', 'f.id').on('available.kind', '=', 'available'),
     )
-    .innerJoin('ledger_accounts as reserved', (join) =>
+    .innerJoin('ledger_account_balances as reserved', (join) =>
       join.onRef('reserved.funding_account_id', '=', 'f.id').on('reserved.kind', '=', 'reserved'),
     )
     .select((eb) => [
@@ -131,7 +131,7 @@ function selectFundingAccounts(db: Kysely<Database>) {
       'f.sender_id',
       'f.currency',
       'f.created_at',
-      eb.ref('available.balance_minor').$notNull().as('available_minor'),
-      eb.ref('reserved.balance_minor').$notNull().as('reserved_minor'),
+      eb.ref('available.balance_minor').as('available_minor'),
+      eb.ref('reserved.balance_minor').as('reserved_minor'),
     ]);
 }

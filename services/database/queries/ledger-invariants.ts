@@ -59,15 +59,15 @@ const invariants: readonly InvariantQuery[] = [
   {
     name: 'balances_match_entries',
     meaning: 'each running balance is the sum of its entries (accounts that differ)',
-    broken: sql`select count(*) from ledger_accounts a
+    broken: sql`select count(*) from ledger_account_balances a
       left join (select account_id, sum(amount_minor) as total from ledger_entries group by account_id) e
         on e.account_id = a.id
-      where a.balance_minor is not null and a.balance_minor <> coalesce(e.total, 0)`,
+      where a.balance_minor <> coalesce(e.total, 0)`,
   },
   {
     name: 'balances_not_negative',
     meaning: 'no balance of a funding account is below zero (accounts that are)',
-    broken: sql`select count(*) from ledger_accounts where balance_minor < 0`,
+    broken: sql`select count(*) from ledger_account_balances where balance_minor < 0`,
   },
   {
     name: 'reserved_once',
@@ -80,7 +80,7 @@ const invariants: readonly InvariantQuery[] = [
   {
     name: 'reserved_matches_gifts',
     meaning: 'what is reserved is the sum of the gifts under way (funding accounts that differ)',
-    broken: sql`select count(*) from ledger_accounts a
+    broken: sql`select count(*) from ledger_account_balances a
       left join (select funding_account_id, sum(amount_minor) as total from gifts
         where state in ('held', 'scheduled', 'queued', 'delivering') group by funding_account_id) g
         on g.funding_account_id = a.funding_account_id

@@ -98,15 +98,16 @@ const tamperings: Tampering[] = [
   {
     what: 'a balance is rewritten',
     by: ({ queued }) => [
-      sql`update ledger_accounts set balance_minor = balance_minor + 7 where id = ${accountOf(queued, 'available')}`,
+      sql`update ledger_balances set balance_minor = balance_minor + 7
+        where account_id = ${accountOf(queued, 'available')}`,
     ],
     breaks: { balances_match_entries: 1 },
   },
   {
     what: 'a balance goes below zero',
     by: ({ queued }) => [
-      sql`alter table ledger_accounts drop constraint ledger_accounts_balance_not_negative`,
-      sql`update ledger_accounts set balance_minor = -1 where id = ${accountOf(queued, 'available')}`,
+      sql`alter table ledger_balances drop constraint ledger_accounts_balance_not_negative`,
+      sql`update ledger_balances set balance_minor = -1 where account_id = ${accountOf(queued, 'available')}`,
     ],
     breaks: { balances_not_negative: 1, balances_match_entries: 1 },
   },
