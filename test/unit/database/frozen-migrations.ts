@@ -1,0 +1,11 @@
+/** The sha256 of each migration as it landed. A schema changes by a new migration, never by an edit of one of these. */
+export const frozenMigrations: Readonly<Record<string, string>> = {
+  '2026-11-21-001-senders.ts': '03be60db7f924c0cc9c5097d5ad4350f29d6dabb7b1e3a3e2eb0d623982dbd0c',
+  '2026-11-21-002-ledger.ts': '657df185ff30ff90751bf1b43638c36342b535ceb77122fe03ddb80d3ef2b55a',
+  '2026-11-21-003-gifts.ts': '8a68ac60968e1869920192fe1b2c0318ac13b1f8d30c5c5fddad3f29a6435d72',
+  '2026-11-21-004-deliveries.ts': 'ace7e7ee9c8201ce94381d40908bf43b6f5a1bb079b8a5f29fb818cd2cd206c6',
+  '2026-11-21-005-messaging.ts': '5673d193da8464984fc004ed063a9f5306f0c8f557e3fb1f4b2cd35e6ee70365',
+  '2026-11-21-006-dead-letters.ts': '46f1f002f2d79702f21f0650c627de6c4e7603af9dd53e873c65bfe36ef8cf4d',
+  '2026-11-21-007-dead-letter-history.ts': '8e147e0468f51cc497e646527426d080282faed320249212cf069b8be5906497',
+  'refuse-illegal-transitions.ts': '753f2b7fbe8ed635a9631eed2054b9cd2034d5c82e2034bc90e4868e10f919cd',
+};
