@@ -20,17 +20,11 @@ export function createClaims(deps: ClaimsDeps, options: { maxSize: number }): Cl
   const batching = { maxSize: options.maxSize, maxDelayMs: 0 };
   const gifts = new Batcher<GiftRequest, ClaimResult>({
     ...batching,
-    run: (requests) =>
-      togetherOrAlone(requests, (some) =>
-        deps.db.transaction().execute((trx) => claimGifts(trx, deps, some)),
-      ),
+    run: (requests) => togetherOrAlone(requests, (some) => claimGifts(deps.db, deps, some)),
   });
   const deliveries = new Batcher<DeliveryRequest, ClaimResult>({
     ...batching,
-    run: (requests) =>
-      togetherOrAlone(requests, (some) =>
-        deps.db.transaction().execute((trx) => claimDeliveries(trx, deps, some)),
-      ),
+    run: (requests) => togetherOrAlone(requests, (some) => claimDeliveries(deps.db, deps, some)),
   });
   const close = async () => {
     await Promise.all([gifts.close(), deliveries.close()]);

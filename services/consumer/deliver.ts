@@ -1,5 +1,6 @@
 import type { ClaimResult, DeliveryWork, Unclaimed } from '../domain/deliveries/delivery-work.ts';
 import { classifyFailure } from '../domain/failure-classes.ts';
+import type { HandlerContext } from '../queue/message.ts';
 import { type AttemptDeps, attemptDelivery } from './attempt.ts';
 import type { Handled } from './handled.ts';
 import type { Settle } from './settle.ts';
@@ -16,14 +17,16 @@ export type DeliverDeps = AttemptDeps & {
 export async function deliverClaimed(
   deps: DeliverDeps,
   claim: ClaimResult,
-  options: { signal: AbortSignal; missingCode: string },
+  options: Pick<HandlerContext, 'signal' | 'outlast'> & { missingCode: string },
 ): Promise<Handled> {
   if (claim.kind !== 'claimed') return answerUnclaimed(deps, claim, options.missingCode);
   const { work } = claim;
   const leaseEndsAt = deps.clock().getTime() + deps.leaseSeconds * 1_000;
   const attempt = await attemptDelivery(deps, work, options.signal);
   const verdict = decide(work, attempt, deps.retry, deps.clock());
-  const recorded = await deps.settle(verdict.settlement, options.signal);
+  // What is out can't be undone: no deadline ends the wait for its record, or another mail would follow.
+  const isOut = attempt.kind === 'sent' || (attempt.kind === 'failed' && attempt.inDoubt);
+  const recorded = await deps.settle(verdict.settlement, isOut ? options.outlast() : options.signal);
   const facts = { ...factsOf(work), ...failureFacts(attempt) };
   switch (recorded.kind) {
     case 'recorded':

@@ -11,7 +11,7 @@ import type { ConsumerConfig } from './config.ts';
 import { createHandler } from './handle-message.ts';
 import { createMailer } from './mailer.ts';
 import { createQueueObserver } from './queue-telemetry.ts';
-import { createReport } from './report.ts';
+import { createReport, settleWaits } from './report.ts';
 import { createSettle } from './settle.ts';
 
 export type GiftsConsumerDeps = {
@@ -44,7 +44,10 @@ export function buildGiftsConsumer(deps: GiftsConsumerDeps): GiftsConsumer {
   const leaseSeconds = config.LEASE_SECONDS;
   const claims = createClaims({ db, keyring: deps.keyring, leaseSeconds }, { maxSize });
   // A few milliseconds gather the mails that end together, which is nothing beside a mail.
-  const settle = createSettle({ db, random }, { maxSize, maxDelayMs: 5 });
+  const settle = createSettle(
+    { db, random, onWait: settleWaits({ metrics, log }) },
+    { maxSize, maxDelayMs: 5 },
+  );
   const mailer = createMailer({
     url: config.SMTP_URL,
     from: config.MAIL_FROM,

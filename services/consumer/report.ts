@@ -1,3 +1,4 @@
+import { databaseFault } from '../database/errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { QueueMessage } from '../queue/message.ts';
@@ -20,6 +21,22 @@ export function createReport(deps: { metrics: Metrics; log: Logger }) {
     };
     const level = needsAttention.has(result) ? 'warn' : 'info';
     deps.log[level](`message handled: ${result}`, fields);
+  };
+}
+
+/** How often a wait of many is logged: at its begin, and then about twice a minute. */
+const logEvery = 15;
+
+/** What is waited for after a mail is out: counted each time, logged when it begins and while it lasts. */
+export function settleWaits({ metrics, log }: { metrics: Metrics; log: Logger }) {
+  return (error: unknown, attempt: number): void => {
+    metrics.settleRetries.inc({ fault: databaseFault(error) });
+    if (attempt % logEvery !== 1) return;
+    log.warn('an outcome can not be recorded yet; it is tried again', {
+      event: 'settle_waits',
+      attempt,
+      error,
+    });
   };
 }
 

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
-import { isTransientDatabaseError } from '../database/errors.ts';
+import { isProvenRefusal } from '../database/errors.ts';
 import type { Database } from '../database/schema.ts';
-import { type Settlement, settleDeliveries } from '../domain/deliveries/settle-deliveries.ts';
+import { type Settled, type Settlement, settleDeliveries } from '../domain/deliveries/settle-deliveries.ts';
 import { fullJitterMs } from '../queue/backoff.ts';
 import { Batcher } from '../queue/batcher.ts';
 import { togetherOrAlone } from './together-or-alone.ts';
@@ -18,34 +18,56 @@ export type Settle = ((settlement: Settlement, signal: AbortSignal) => Promise<R
   close: () => Promise<void>;
 };
 
-export type SettleDeps = { db: Kysely<Database>; random: () => number };
+export type SettleDeps = {
+  db: Kysely<Database>;
+  random: () => number;
+  /** told of each try that has to be repeated */
+  onWait: (error: unknown, attempt: number) => void;
+};
 
 /**
- * Settles for many messages at once: those whose mails end within `maxDelayMs` share one statement. While the database is
- * away it keeps trying until `signal` aborts: the mail is out, and the attempt that this spares would send it again.
+ * Settles for many messages at once: those whose mails end within `maxDelayMs` share one statement. Everything but a proven
+ * refusal of this very row is waited for until `signal` aborts, whatever the database or the network calls it: the mail is
+ * out, and the attempt that this spares would send it again.
  */
 export function createSettle(deps: SettleDeps, options: { maxSize: number; maxDelayMs: number }): Settle {
-  const batcher = new Batcher<Settlement, boolean>({
+  const batcher = new Batcher<Settlement, Settled>({
     ...options,
     run: (settlements) => togetherOrAlone(settlements, (some) => recordAll(deps.db, some)),
   });
   const settle = async (settlement: Settlement, signal: AbortSignal): Promise<Recorded> => {
     for (let attempt = 1; ; attempt += 1) {
+      let error: unknown;
       try {
-        return { kind: (await batcher.add(settlement)) ? 'recorded' : 'overtaken' };
-      } catch (error) {
-        if (!isTransientDatabaseError(error)) return { kind: 'failed', error };
-        const pauseMs = 50 + fullJitterMs({ attempt, baseMs: 100, capMs: 2_000, random: deps.random });
-        if (!(await pausedFor(pauseMs, signal))) return { kind: 'failed', error };
+        const settled = await batcher.add(settlement);
+        if (settled !== 'locked') return { kind: settled };
+        error = new GiftLockedError();
+      } catch (cause) {
+        if (isProvenRefusal(cause)) return { kind: 'failed', error: cause };
+        error = cause;
       }
+      deps.onWait(error, attempt);
+      const pauseMs = 50 + fullJitterMs({ attempt, baseMs: 100, capMs: 2_000, random: deps.random });
+      if (!(await pausedFor(pauseMs, signal))) return { kind: 'failed', error };
     }
   };
   return Object.assign(settle, { close: () => batcher.close() });
 }
 
-async function recordAll(db: Kysely<Database>, settlements: Settlement[]): Promise<boolean[]> {
-  const recorded = await db.transaction().execute((trx) => settleDeliveries(trx, settlements));
-  return settlements.map(({ deliveryId }) => recorded.has(deliveryId));
+/** One statement that is its own transaction: what it locks, it lets go of without a word from this process. */
+async function recordAll(db: Kysely<Database>, settlements: Settlement[]): Promise<Settled[]> {
+  const settled = await settleDeliveries(db, settlements);
+  return settlements.map(({ deliveryId }) => settled.get(deliveryId) ?? 'overtaken');
+}
+
+/** Somebody else holds the gift's row. */
+class GiftLockedError extends Error {
+  readonly code = 'gift_locked';
+
+  constructor() {
+    super('the gift is locked by another transaction');
+    this.name = 'GiftLockedError';
+  }
 }
 
 /** False when `signal` was or became aborted. */

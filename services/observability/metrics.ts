@@ -81,6 +81,12 @@ function giftMetrics({ counter, histogram }: Makers) {
       WORK_BUCKETS,
     ),
     mailsSent: counter('mails_sent_total', 'Attempts to send a mail, by outcome.', ['outcome']),
+    /** `fault`: row, suspect, busy, session, away, foreign. */
+    settleRetries: counter(
+      'settle_retries_total',
+      'Tries to record an outcome that had to be repeated, by what the database said.',
+      ['fault'],
+    ),
   };
 }
 

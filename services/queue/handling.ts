@@ -38,6 +38,9 @@ export class Handling {
   readonly startedAtMs: number;
   readonly #options: HandlingOptions;
   readonly #controller = new AbortController();
+  /** As the other one, but for the deadline. */
+  readonly #outlasting = new AbortController();
+  #outlasts = false;
   #deadline: NodeJS.Timeout | undefined;
   #reclaim: NodeJS.Timeout | undefined;
   #abortedBy: AbortCause | undefined;
@@ -58,12 +61,31 @@ export class Handling {
     }, handlerTimeoutMs);
     const deadlineAt = new Date(this.startedAtMs + handlerTimeoutMs);
     const settled = callNow(() =>
-      handler(this.lease.message, { signal: this.#controller.signal, deadlineAt }),
+      handler(this.lease.message, {
+        signal: this.#controller.signal,
+        deadlineAt,
+        outlast: () => this.#outlast(),
+      }),
     );
     settled.then(
       (outcome) => this.#settle({ kind: 'returned', outcome, abortedBy: this.#abortedBy }),
       (error: unknown) => this.#settle({ kind: 'threw', error, abortedBy: this.#abortedBy }),
     );
+  }
+
+  /** Whether it waits for what it must not give up, past any deadline. */
+  get outlasts(): boolean {
+    return this.#outlasts && !this.#ended;
+  }
+
+  #outlast(): AbortSignal {
+    this.#outlasts = true;
+    clearTimeout(this.#deadline);
+    if (this.#abortedBy === 'timed-out') {
+      clearTimeout(this.#reclaim);
+      this.#abortedBy = undefined;
+    }
+    return this.#outlasting.signal;
   }
 
   /** Tells the handler to stop. It may still settle within the grace; then the slot is taken back. */
@@ -72,7 +94,9 @@ export class Handling {
     // A lost lease outranks every other cause: whatever the handler says now, the message is no longer ours to settle.
     if (this.#abortedBy === undefined || cause === 'lease-lost') this.#abortedBy = cause;
     const abortedBy = this.#abortedBy;
-    this.#controller.abort(new HandlingAbortedError(cause, why));
+    const reason = new HandlingAbortedError(cause, why);
+    this.#controller.abort(reason);
+    if (cause !== 'timed-out') this.#outlasting.abort(reason);
     clearTimeout(this.#reclaim);
     this.#reclaim = setTimeout(() => this.#end({ kind: 'reclaimed', abortedBy }), graceMs);
   }

@@ -62,6 +62,11 @@ export class MessageRunner {
     return this.#waiting.size;
   }
 
+  /** Handlers that have done what can't be undone and wait for its record. */
+  get outlasting(): number {
+    return [...this.#running.values()].filter((handling) => handling.outlasts).length;
+  }
+
   get settling(): number {
     return this.#settling.size;
   }

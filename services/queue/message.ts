@@ -29,6 +29,11 @@ export interface HandlerContext {
   /** Aborted at the handler's deadline, when the lease on the message is lost, and late in a shutdown. */
   readonly signal: AbortSignal;
   readonly deadlineAt: Date;
+  /**
+   * For a handler that has done what can't be undone and has to record it: the deadline no longer counts, and the signal
+   * aborts only when the lease on the message is lost, or late in a shutdown.
+   */
+  readonly outlast: () => AbortSignal;
 }
 
 export type Handler = (message: QueueMessage, context: HandlerContext) => Promise<Outcome>;

@@ -95,6 +95,7 @@ export class QueueConsumer {
       inFlight: this.#runner.inFlight,
       wedged: this.#runner.wedged,
       maxInFlight: this.#options.maxInFlight,
+      outlasting: this.#runner.outlasting,
       nowMs: this.#options.now(),
       receiveEndedAtMs: this.#receiveEndedAtMs,
       handlingEndedAtMs: this.#runner.endedAtMs,

@@ -20,6 +20,8 @@ export interface HealthInput {
   readonly inFlight: number;
   readonly wedged: number;
   readonly maxInFlight: number;
+  /** Handlers that wait to record what can't be undone: a restart would do it again. */
+  readonly outlasting: number;
   readonly nowMs: number;
   /** When a receive last ended, well or not. */
   readonly receiveEndedAtMs: number;
@@ -58,7 +60,7 @@ export function stallLimitMs(
 
 function findReason(input: HealthInput, msSinceProgress: number): string | undefined {
   if (input.wedged >= input.maxInFlight) return `${input.wedged} handlers never settled after their abort`;
-  if (msSinceProgress > input.stallLimitMs)
+  if (input.outlasting === 0 && msSinceProgress > input.stallLimitMs)
     return `neither receive nor handler ended for ${msSinceProgress} ms`;
   return undefined;
 }

@@ -9,10 +9,10 @@ export async function deliverGift(
   deps: DeliverDeps & { claims: Claims },
   message: DeliverGift,
   received: QueueMessage,
-  { signal }: HandlerContext,
+  { signal, outlast }: HandlerContext,
 ): Promise<Handled> {
   const { messageId, receiveCount } = received;
   const claim = await deps.claims.gifts.add({ giftId: message.id, messageId, receiveCount });
-  const handled = await deliverClaimed(deps, claim, { signal, missingCode: 'gift_not_found' });
+  const handled = await deliverClaimed(deps, claim, { signal, outlast, missingCode: 'gift_not_found' });
   return { gift_id: message.id, ...handled };
 }

@@ -9,10 +9,10 @@ export async function sendDelivery(
   deps: DeliverDeps & { claims: Claims },
   message: SendDelivery,
   received: QueueMessage,
-  { signal }: HandlerContext,
+  { signal, outlast }: HandlerContext,
 ): Promise<Handled> {
   const { messageId, receiveCount } = received;
   const claim = await deps.claims.deliveries.add({ deliveryId: message.id, messageId, receiveCount });
-  const handled = await deliverClaimed(deps, claim, { signal, missingCode: 'delivery_not_found' });
+  const handled = await deliverClaimed(deps, claim, { signal, outlast, missingCode: 'delivery_not_found' });
   return { delivery_id: message.id, ...handled };
 }

@@ -1,4 +1,4 @@
-import { type RawBuilder, sql, type Transaction } from 'kysely';
+import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Database } from '../schema.ts';
 import type { Channel, DeliveryPurpose, DeliveryState, GiftState } from '../states.ts';
 
@@ -46,7 +46,7 @@ export type ClaimedRow = {
  * for all messages of a receive. Gifts in other states, or leased by a live worker, are left out of the answer.
  */
 export async function claimQueuedGifts(
-  trx: Transaction<Database>,
+  db: Kysely<Database>,
   input: GiftClaimInput[],
   leaseSeconds: number,
 ): Promise<ClaimedRow[]> {
@@ -79,13 +79,13 @@ export async function claimQueuedGifts(
           dead_lettered_at = null, state_changed_at = excluded.state_changed_at
       returning *
     ), ${openAttempts(sql`input.gift_id = claimed.gift_id`)}
-    ${selectWork}`.execute(trx);
+    ${selectWork}`.execute(db);
   return rows;
 }
 
 /** The same for resends and reminders, which have a delivery already. A reminder whose worker died is not taken again. */
 export async function claimPendingDeliveries(
-  trx: Transaction<Database>,
+  db: Kysely<Database>,
   input: DeliveryClaimInput[],
   leaseSeconds: number,
 ): Promise<ClaimedRow[]> {
@@ -105,7 +105,7 @@ export async function claimPendingDeliveries(
       from locked where d.id = locked.id
       returning d.*
     ), ${openAttempts(sql`input.delivery_id = claimed.id`)}
-    ${selectWork}`.execute(trx);
+    ${selectWork}`.execute(db);
   return rows;
 }
 
@@ -119,23 +119,20 @@ export type UnclaimedDelivery = {
 };
 
 /** Why gifts were not claimed, as far as their rows tell. */
-export async function findUnclaimedGifts(
-  trx: Transaction<Database>,
-  ids: string[],
-): Promise<UnclaimedGift[]> {
+export async function findUnclaimedGifts(db: Kysely<Database>, ids: string[]): Promise<UnclaimedGift[]> {
   const { rows } = await sql<UnclaimedGift>`
     select id, state, ${leaseLeft('gifts')} as lease_left_seconds, coalesce(expires_at <= clock_timestamp(), false) as expired
-    from gifts where id = any (${ids}::uuid[])`.execute(trx);
+    from gifts where id = any (${ids}::uuid[])`.execute(db);
   return rows;
 }
 
 export async function findUnclaimedDeliveries(
-  trx: Transaction<Database>,
+  db: Kysely<Database>,
   ids: string[],
 ): Promise<UnclaimedDelivery[]> {
   const { rows } = await sql<UnclaimedDelivery>`
     select d.id, d.state, d.purpose, g.state as gift_state, ${leaseLeft('d')} as lease_left_seconds
-    from deliveries d join gifts g on g.id = d.gift_id where d.id = any (${ids}::uuid[])`.execute(trx);
+    from deliveries d join gifts g on g.id = d.gift_id where d.id = any (${ids}::uuid[])`.execute(db);
   return rows;
 }
 

@@ -1,6 +1,7 @@
-import { sql, type Transaction } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
 import type { FailureClass } from '../states.ts';
+import { briefly } from './bounds.ts';
 
 export type SettlementInput = {
   delivery_id: string;
@@ -18,18 +19,18 @@ export type SettlementInput = {
   audit_ids: [string, string];
 };
 
-export type SettledRow = { delivery_id: string; gift_moved: boolean };
+export type SettledRow = { delivery_id: string; settled: 'recorded' | 'overtaken' | 'locked' };
 
 /**
  * Records what became of deliveries and, for gifts that were sent, commits their money: one statement for all.
- * Deliveries that another worker has taken over meanwhile are left alone and out of the answer; so are those of gifts
- * that were queued again after their lease had ended, whose next worker goes on. Gifts are locked in id order before
- * anything else, as everywhere, so that two settlements can't deadlock.
+ * Deliveries that another worker has taken over meanwhile are left alone; so are those of gifts that were queued again
+ * after their lease had ended, whose next worker goes on. Gifts are locked in id order before anything else, as everywhere,
+ * so that two settlements can't deadlock; one that somebody else holds is passed by, so that it delays itself alone.
  * An audit record names the state that its gift came into by it. What was interrupted before anything was tried is told
  * by its attempt alone: no audit record.
  */
 export async function settleClaimedDeliveries(
-  trx: Transaction<Database>,
+  db: Kysely<Database>,
   input: SettlementInput[],
 ): Promise<SettledRow[]> {
   const { rows } = await sql<SettledRow>`
@@ -37,10 +38,11 @@ export async function settleClaimedDeliveries(
       select * from json_to_recordset(${JSON.stringify(input)}::json) as settlement (
         delivery_id uuid, attempt integer, outcome text, class text, code text, reason text,
         next_attempt_at timestamptz, final boolean, transfer_id uuid, audit_ids json)
-    ), locked as materialized (
+    ), ${briefly}, locked as materialized (
       select g.id, g.state, g.funding_account_id, g.currency, g.amount_minor, g.request_id from gifts g
       where g.id in (select d.gift_id from deliveries d join input on input.delivery_id = d.id)
-      order by g.id for no key update
+        and (select bounded from briefly)
+      order by g.id for no key update skip locked
     ), settled as (
       update deliveries d set
         state = case when input.outcome = 'sent' then 'sent' when input.final then 'failed' else 'deferred' end,
@@ -93,8 +95,11 @@ export async function settleClaimedDeliveries(
       select (audit_ids ->> 1)::uuid, 'gift.delivered', 'consumer', 'gift', gift_id, request_id, '{}', clock_timestamp()
       from committed
     )
-    select s.delivery_id, moved.id is not null as gift_moved from settled s left join moved on moved.id = s.gift_id`.execute(
-    trx,
-  );
+    select input.delivery_id, case when s.delivery_id is not null then 'recorded'
+      when d.id is not null and locked.id is null then 'locked' else 'overtaken' end as settled
+    from input
+    left join settled s on s.delivery_id = input.delivery_id
+    left join deliveries d on d.id = input.delivery_id
+    left join locked on locked.id = d.gift_id`.execute(db);
   return rows;
 }

@@ -1,4 +1,4 @@
-import type { Transaction } from 'kysely';
+import type { Kysely } from 'kysely';
 import {
   claimPendingDeliveries,
   findUnclaimedDeliveries,
@@ -19,7 +19,7 @@ export type DeliveryRequest = { deliveryId: DeliveryId; messageId: string; recei
  * @returns a result for each request, in the order of the requests
  */
 export async function claimDeliveries(
-  trx: Transaction<Database>,
+  db: Kysely<Database>,
   deps: { keyring: Keyring; leaseSeconds: number },
   requests: DeliveryRequest[],
 ): Promise<ClaimResult[]> {
@@ -30,14 +30,16 @@ export async function claimDeliveries(
     message_id: request.messageId,
     receive_count: request.receiveCount,
   }));
-  const rows = await claimPendingDeliveries(trx, input, deps.leaseSeconds);
+  const rows = await claimPendingDeliveries(db, input, deps.leaseSeconds);
   const claimed = new Map(rows.map((row) => [row.delivery_id, row]));
   const missed = input.map((claim) => claim.delivery_id).filter((id) => !claimed.has(id));
-  const unclaimed = missed.length > 0 ? await findUnclaimedDeliveries(trx, missed) : [];
-  const reasons = new Map(unclaimed.map((delivery) => [delivery.id, whyUnclaimed(delivery)]));
+  const unclaimed = missed.length > 0 ? await findUnclaimedDeliveries(db, missed).catch(() => null) : [];
+  // Those that were claimed are ours, whatever becomes of the question about the others: they are asked for again.
+  const unknown: Unclaimed = unclaimed === null ? { kind: 'leased', leftSeconds: 0 } : { kind: 'missing' };
+  const reasons = new Map(unclaimed?.map((delivery) => [delivery.id, whyUnclaimed(delivery)]));
   return requests.map((request) => {
     const row = claimed.get(toUuid(request.deliveryId));
-    if (!row) return reasons.get(toUuid(request.deliveryId)) ?? { kind: 'missing' };
+    if (!row) return reasons.get(toUuid(request.deliveryId)) ?? unknown;
     return first.get(request.deliveryId) === request
       ? { kind: 'claimed', work: toWork(deps.keyring, row) }
       : { kind: 'leased', leftSeconds: deps.leaseSeconds };

@@ -1,4 +1,4 @@
-import type { Transaction } from 'kysely';
+import type { Kysely } from 'kysely';
 import {
   type ClaimedRow,
   claimQueuedGifts,
@@ -23,21 +23,23 @@ export type GiftRequest = { giftId: GiftId; messageId: string; receiveCount: num
  * @returns a result for each request, in the order of the requests
  */
 export async function claimGifts(
-  trx: Transaction<Database>,
+  db: Kysely<Database>,
   deps: { keyring: Keyring; leaseSeconds: number },
   requests: GiftRequest[],
 ): Promise<ClaimResult[]> {
   const first = new Map(requests.toReversed().map((request) => [request.giftId, request]));
   const input = [...first.values()].map((request) => toInput(deps.keyring, request));
   const claimed = new Map(
-    (await claimQueuedGifts(trx, input, deps.leaseSeconds)).map((row) => [row.gift_id, row]),
+    (await claimQueuedGifts(db, input, deps.leaseSeconds)).map((row) => [row.gift_id, row]),
   );
   const missed = input.map((claim) => claim.gift_id).filter((id) => !claimed.has(id));
-  const unclaimed = missed.length > 0 ? await findUnclaimedGifts(trx, missed) : [];
-  const reasons = new Map(unclaimed.map((gift) => [gift.id, whyUnclaimed(gift)]));
+  const unclaimed = missed.length > 0 ? await findUnclaimedGifts(db, missed).catch(() => null) : [];
+  // Those that were claimed are ours, whatever becomes of the question about the others: they are asked for again.
+  const unknown: Unclaimed = unclaimed === null ? { kind: 'leased', leftSeconds: 0 } : { kind: 'missing' };
+  const reasons = new Map(unclaimed?.map((gift) => [gift.id, whyUnclaimed(gift)]));
   return requests.map((request) => {
     const row = claimed.get(toUuid(request.giftId));
-    if (!row) return reasons.get(toUuid(request.giftId)) ?? { kind: 'missing' };
+    if (!row) return reasons.get(toUuid(request.giftId)) ?? unknown;
     return first.get(request.giftId) === request
       ? claimedAs(deps.keyring, row)
       : { kind: 'leased', leftSeconds: deps.leaseSeconds };

@@ -1,4 +1,4 @@
-import type { Transaction } from 'kysely';
+import type { Kysely } from 'kysely';
 import { settleClaimedDeliveries } from '../../database/queries/settle-deliveries.ts';
 import type { Database } from '../../database/schema.ts';
 import type { Failure } from '../failure-classes.ts';
@@ -15,18 +15,21 @@ export type Settlement = { deliveryId: DeliveryId; attempt: number } & (
 );
 
 /**
- * Records outcomes and, for gifts that were sent, commits their money: one statement for all.
- *
- * @returns the deliveries whose outcome was recorded; the others had been taken over by another worker meanwhile,
- *   whose outcome counts
+ * `overtaken`: another worker had taken it over meanwhile, whose outcome counts; `locked`: somebody holds its gift at this
+ * moment, and nothing was recorded
  */
+export type Settled = 'recorded' | 'overtaken' | 'locked';
+
+/** Records outcomes and, for gifts that were sent, commits their money: one statement for all. Nobody's lock is waited for. */
 export async function settleDeliveries(
-  trx: Transaction<Database>,
+  db: Kysely<Database>,
   settlements: Settlement[],
-): Promise<ReadonlySet<DeliveryId>> {
-  const rows = await settleClaimedDeliveries(trx, settlements.map(toInput));
-  const recorded = new Set(rows.map((row) => row.delivery_id));
-  return new Set(settlements.map(({ deliveryId }) => deliveryId).filter((id) => recorded.has(toUuid(id))));
+): Promise<ReadonlyMap<DeliveryId, Settled>> {
+  const rows = await settleClaimedDeliveries(db, settlements.map(toInput));
+  const byId = new Map(rows.map((row) => [row.delivery_id, row.settled]));
+  return new Map(
+    settlements.map(({ deliveryId }) => [deliveryId, byId.get(toUuid(deliveryId)) ?? 'overtaken']),
+  );
 }
 
 function toInput(settlement: Settlement) {

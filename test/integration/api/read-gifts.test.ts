@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Transaction } from 'kysely';
 import request from 'supertest';
+import type { Database } from '../../../services/database/schema.ts';
 import { claimDeliveries } from '../../../services/domain/deliveries/claim-deliveries.ts';
 import { claimGifts } from '../../../services/domain/deliveries/claim-gifts.ts';
 import type { ClaimResult } from '../../../services/domain/deliveries/delivery-work.ts';
@@ -140,7 +142,7 @@ describe('GET /v1/gifts/{id}/timeline', () => {
     expect(JSON.stringify(answer.body)).not.toMatch(/ada@example|Well done/);
   });
 
-  const transaction = <T>(work: (trx: Parameters<typeof claimGifts>[0]) => Promise<T>) =>
+  const transaction = <T>(work: (trx: Transaction<Database>) => Promise<T>) =>
     api.database.db.transaction().execute(work);
   const worker = { keyring, leaseSeconds: 60 };
   const letter = { messageId: 'm-1', receiveCount: 1 };

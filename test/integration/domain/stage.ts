@@ -1,6 +1,6 @@
 import { claimGifts } from '../../../services/domain/deliveries/claim-gifts.ts';
 import type { ClaimResult, DeliveryWork } from '../../../services/domain/deliveries/delivery-work.ts';
-import { settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
+import { type Settled, settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
 import { type GiftId, toUuid } from '../../../services/domain/ids.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { accept, draftGift, type FundedSender, fundedSender, keyring } from '../../support/gifts.ts';
@@ -41,9 +41,9 @@ export async function openStage() {
   }
 
   const sent = (work: DeliveryWork) =>
-    transaction<ReadonlySet<string>>((trx) =>
+    transaction<ReadonlyMap<string, Settled>>((trx) =>
       settleDeliveries(trx, [{ deliveryId: work.deliveryId, attempt: work.attempt, outcome: 'sent' }]),
-    );
+    ).then((settled) => settled.get(work.deliveryId));
 
   const stateOf = async (id: GiftId) =>
     (

@@ -8,6 +8,7 @@ const sound: HealthInput = {
   inFlight: 3,
   wedged: 0,
   maxInFlight: 10,
+  outlasting: 0,
   nowMs: 1_000_000,
   receiveEndedAtMs: 1_000_000,
   handlingEndedAtMs: 0,
@@ -23,6 +24,12 @@ describe('judgeHealth', () => {
     expect(judgeHealth({ ...sound, receiveEndedAtMs: 0, handlingEndedAtMs: 1_000_000 - 1_000 }).ok).toBe(
       true,
     );
+  });
+
+  test('a window full of handlers that wait to record what can not be undone is no stall: a restart would do it again', () => {
+    const waiting = { ...sound, inFlight: 10, outlasting: 10, receiveEndedAtMs: 0 };
+    expect(judgeHealth(waiting).ok).toBe(true);
+    expect(judgeHealth({ ...waiting, outlasting: 0 }).ok).toBe(false);
   });
 
   test('neither receive nor handling for longer than either may take is a stuck loop', () => {
