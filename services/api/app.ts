@@ -4,6 +4,7 @@ import type { ApiDeps } from './deps.ts';
 import { errorHandler, notFound } from './middleware/error-handler.ts';
 import { createGuards } from './middleware/guards.ts';
 import { requestContext } from './middleware/request-context.ts';
+import { readQuery } from './middleware/url-encoded.ts';
 import { claimRoutes } from './routes/claims/routes.ts';
 import { docsRoutes } from './routes/docs/routes.ts';
 import { fundingRoutes } from './routes/funding/routes.ts';
@@ -19,6 +20,7 @@ export function buildApp(deps: ApiDeps): Express {
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('trust proxy', deps.settings.trustProxy);
+  app.set('query parser', readQuery);
   app.use(requestContext(deps));
   app.use(closeWhileStopping(deps.stopping));
   app.use(secureHeaders());

@@ -59,21 +59,17 @@ function fromDomain(error: DomainError): Problem {
   return new Problem(code, message, options);
 }
 
-/** What express.json and its relatives throw; their own messages quote the body. */
+/** What express.raw throws. */
 function fromBodyParser(error: unknown): Problem | null {
   if (!(error instanceof Error) || !('type' in error)) return null;
   switch (error.type) {
     case 'entity.too.large':
       return new Problem('payload_too_large', 'the body may have at most 64 KiB');
-    case 'entity.parse.failed':
-      return new Problem('malformed_body', 'the body is not valid JSON');
     case 'encoding.unsupported':
     case 'charset.unsupported':
       return new Problem('unsupported_media_type', 'send UTF-8, uncompressed or with gzip, deflate or br');
     case 'request.aborted':
     case 'request.size.invalid':
-    case 'parameters.too.many':
-    case 'querystring.parse.rangeError':
       return new Problem('malformed_body', 'the body can not be read');
     default:
       return null;

@@ -46,8 +46,14 @@ export function fromUuid<P extends Prefix>(prefix: P, uuid: string): Id<P> {
 }
 
 /** The first of 26 characters holds only three bits: above 7 it would be a number beyond 128 bits. */
-const suffix = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+const suffix = '[0-7][0-9a-hjkmnp-tv-z]{25}';
+const wholeSuffix = new RegExp(`^${suffix}$`);
 
 export function isId<P extends Prefix>(prefix: P, text: string): text is Id<P> {
-  return text.startsWith(`${prefix}_`) && suffix.test(text.slice(prefix.length + 1));
+  return text.startsWith(`${prefix}_`) && wholeSuffix.test(text.slice(prefix.length + 1));
+}
+
+/** The same as a regular expression, for documents. */
+export function idPattern(prefix: Prefix): string {
+  return `^${prefix}_${suffix}$`;
 }

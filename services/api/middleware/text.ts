@@ -1,8 +1,11 @@
 /**
- * The characters that XML 1.0 has, which are what SQS carries and, but for U+0000, what PostgreSQL stores. Anything
- * else would be accepted here and then fail at the relay, for ever (P24).
+ * What XML 1.0 and so SQS, and of it U+0000 PostgreSQL, do not carry, besides surrogates that stand alone: as a class of a
+ * regular expression that JavaScript and Python read alike.
  */
-const carriable = /^[\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]*$/u;
+export const uncarriable = '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\ufffe\\uffff';
+
+/** Anything else would be accepted here and then fail at the relay, for ever (P24). */
+const carriable = new RegExp(`^[^${uncarriable}\\ud800-\\udfff]*$`, 'u');
 
 export const refusedText =
   'holds a character that can not be carried (U+0000, a lone surrogate, U+FFFE or the like)';
@@ -11,14 +14,21 @@ export function isCarriable(text: string): boolean {
   return carriable.test(text);
 }
 
-/** Paths of every string, and of every key, that holds a refused character. */
-export function findRefusedText(value: unknown, path: readonly PropertyKey[] = []): PropertyKey[][] {
-  if (typeof value === 'string') return isCarriable(value) ? [] : [[...path]];
+export type RefusedPlace = { path: PropertyKey[]; detail: string };
+
+/**
+ * Every string, and every key, that holds a refused character; and every key `__proto__`, which objects here and there
+ * drop in silence: what was sent would be accepted and gone.
+ */
+export function findRefusedText(value: unknown, path: readonly PropertyKey[] = []): RefusedPlace[] {
+  if (typeof value === 'string') return isCarriable(value) ? [] : [{ path: [...path], detail: refusedText }];
   // No request is this deep: the schema refuses it, and a deeper walk could exhaust the stack.
   if (typeof value !== 'object' || value === null || path.length > 16) return [];
   return Object.entries(value).flatMap(([key, inner]) => {
     const here = [...path, key];
-    return isCarriable(key) ? findRefusedText(inner, here) : [here];
+    if (key === '__proto__')
+      return [{ path: here, detail: 'is a name that can not be used; choose another' }];
+    return isCarriable(key) ? findRefusedText(inner, here) : [{ path: here, detail: refusedText }];
   });
 }
 

@@ -1,8 +1,10 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { z } from 'zod';
+import { extendContext } from '../../observability/context.ts';
 import { redact } from '../../observability/redact.ts';
 import { type FieldError, Problem } from '../problem.ts';
-import { findRefusedText, jsonPointer, refusedText } from './text.ts';
+import { explainIssue } from './explain-issue.ts';
+import { findRefusedText, jsonPointer } from './text.ts';
 
 /** A step of a route that checks one part of the request, and hands the outcome to the steps behind it. */
 export type Validator<Schema extends z.ZodType> = RequestHandler & {
@@ -47,7 +49,7 @@ export function invalid(errors: FieldError[]): Problem {
   const where = first?.pointer ?? first?.parameter ?? first?.header;
   const detail =
     errors.length === 1 && first
-      ? `${where ? `${where}: ` : ''}${first.detail}`
+      ? `${where ? `${where}:` : 'the body'} ${first.detail}`
       : `${errors.length} fields are not valid`;
   return new Problem('validation_failed', detail, { errors });
 }
@@ -63,14 +65,32 @@ function validator<Schema extends z.ZodType>(
   const handler: RequestHandler = (request, response, next) => {
     const given = read(request);
     const refused = findRefusedText(given);
-    if (refused.length > 0) throw invalid(refused.map((path) => ({ ...locate(path), detail: refusedText })));
-    const result = schema.safeParse(given);
-    if (!result.success) throw invalid(result.error.issues.flatMap((issue) => toFieldErrors(issue, locate)));
+    if (refused.length > 0) {
+      throw invalid(refused.map(({ path, detail }) => ({ ...locate(path), detail })));
+    }
+    const result = check(schema, given, locate);
+    if (!result.success) throw invalid(onePerPlace(result.error.issues, locate));
     (response.locals as Record<symbol, unknown>)[key] = result.data;
     next();
   };
   const of = (response: Response) => (response.locals as Record<symbol, unknown>)[key] as z.output<Schema>;
   return Object.assign(handler, { schema, of });
+}
+
+/** A check that throws has met what it was not made for: the request's fault, and its error may quote the request. */
+function check<Schema extends z.ZodType>(schema: Schema, given: unknown, locate: Locate) {
+  try {
+    return schema.safeParse(given, { error: explainIssue });
+  } catch (error) {
+    extendContext({ check_threw: error instanceof Error ? error.name : typeof error });
+    throw invalid([{ ...locate([]), detail: 'can not be read' }]);
+  }
+}
+
+/** The narrowest of what is wrong at one place, which stands last: two maxima for one amount help nobody. */
+function onePerPlace(issues: readonly z.core.$ZodIssue[], locate: Locate): FieldError[] {
+  const errors = issues.flatMap((issue) => toFieldErrors(issue, locate));
+  return [...new Map(errors.map((error) => [error.pointer ?? error.parameter, error])).values()];
 }
 
 function toFieldErrors(issue: z.core.$ZodIssue, locate: Locate): FieldError[] {

@@ -4,17 +4,25 @@ import type { PageRequest } from '../../database/queries/page.ts';
 import { type Id, type Prefix, toUuid } from '../../domain/ids.ts';
 import { idSchema } from './id-schema.ts';
 
+const maxLimit = 200;
+const defaultLimit = 50;
+const limitText = `must be a whole number from 1 to ${maxLimit}`;
+
 /** `limit`, `after` and `before` of a list whose items have ids with this prefix. */
 function pageQuery<P extends Prefix>(prefix: P) {
   const cursor = () => idSchema(prefix, 'an item');
   return {
-    limit: z.coerce
-      .number()
-      .int()
-      .min(1)
-      .max(200)
-      .default(50)
-      .meta({ description: 'Items per page', override: { type: 'integer' } }),
+    // Read as text first: of "1e2", " 5" and "0x10" a number can be made, too.
+    limit: z
+      .string()
+      .regex(/^\d{1,3}$/, limitText)
+      .transform(Number)
+      .pipe(z.int().min(1, limitText).max(maxLimit, limitText))
+      .default(defaultLimit)
+      .meta({
+        description: 'Items per page',
+        override: { type: 'integer', minimum: 1, maximum: maxLimit, default: defaultLimit },
+      }),
     after: cursor().optional().meta({ description: 'Older items than this one' }),
     before: cursor().optional().meta({ description: 'Newer items than this one' }),
   };

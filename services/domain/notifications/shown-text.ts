@@ -27,3 +27,15 @@ export function formatDeadline(deadline: Date): string {
 
 const day = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeZone: 'UTC' });
 const timeOfDay = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short', timeZone: 'UTC' });
+
+/** As a class of a regular expression that JavaScript and Python read alike: the invisible as much as the white. */
+export const blankCharacters =
+  '\\s\\u0000-\\u001f\\u007f-\\u00a0\\u00ad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5\\u180b-\\u180f\\u2000-\\u200f' +
+  '\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\u{1bca0}-\u{1bca3}\u{1d159}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}';
+
+const blank = new RegExp(`^[${blankCharacters}]*$`, 'u');
+
+/** Whether a text shows nothing: blanks, controls, zero-width and filler characters (U+200B, U+2800, U+3164, …) alone. */
+export function isBlank(text: string): boolean {
+  return blank.test(text);
+}

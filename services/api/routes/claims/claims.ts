@@ -11,6 +11,7 @@ import { requestIdOf } from '../../middleware/request-context.ts';
 import { body, invalid } from '../../middleware/validate.ts';
 import { problemKinds } from '../../problem.ts';
 import { toProblem } from '../../problem-details.ts';
+import { text } from '../text-schema.ts';
 import { claimedPage, claimPage, refusalPage } from './claim-pages.ts';
 import { pagePolicy } from './html.ts';
 
@@ -20,12 +21,7 @@ export const claimBody = body(
       token: markSensitive(z.string().max(200), 'token').meta({
         description: 'The last part of the claim link',
       }),
-      idempotency_key: z
-        .string()
-        .min(1)
-        .max(255)
-        .optional()
-        .meta({ description: 'For forms, which can not set a header' }),
+      idempotency_key: text(255).optional().meta({ description: 'For forms, which can not set a header' }),
     })
     .meta({ id: 'ClaimRequest' }),
 );

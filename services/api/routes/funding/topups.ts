@@ -8,6 +8,7 @@ import { requestIdOf } from '../../middleware/request-context.ts';
 import { body } from '../../middleware/validate.ts';
 import { currencySchema } from '../gifts/gift-request.ts';
 import { idSchema } from '../id-schema.ts';
+import { text } from '../text-schema.ts';
 
 /** A thousand largest gifts at once; far below where sums of minor units stop being exact integers. */
 const maxTopupMinor = 100_000_000_000;
@@ -20,10 +21,7 @@ export const topupBody = body(
         .meta({ description: 'Left out: the sender of the key' }),
       type: z.literal('manual', 'only "manual" is offered in this version').default('manual'),
       value: z.strictObject({ amount: z.int().min(1).max(maxTopupMinor), currency: currencySchema }),
-      reference: z
-        .string()
-        .min(1)
-        .max(200)
+      reference: text(200, { visible: true })
         .optional()
         .meta({ description: 'Your own note: an invoice, a bank transfer' }),
     })

@@ -1,13 +1,17 @@
-import { getAddress, isAddress } from 'viem/utils';
 import { z } from 'zod';
-import { isCurrency, maxAmountMinor } from '../../../domain/money.ts';
+import { currencies, currencyListDate } from '../../../domain/currencies.ts';
+import { maxAmountMinor } from '../../../domain/money.ts';
 import { markSensitive } from '../../../observability/redact.ts';
+import { text } from '../text-schema.ts';
+import { recipientSchema } from './recipient-request.ts';
 
 export const currencySchema = z
-  .string()
-  .regex(/^[A-Z]{3}$/, 'must be an ISO 4217 code in upper case')
-  .refine(isCurrency, 'is not a currency of ISO 4217')
-  .meta({ description: 'ISO 4217 code', examples: ['EUR'] });
+  .enum(currencies, 'must be the ISO 4217 code of a currency in circulation, in upper case, such as "EUR"')
+  .meta({
+    id: 'Currency',
+    description: `ISO 4217 code of a currency in circulation, as of ${currencyListDate}`,
+    examples: ['EUR'],
+  });
 
 const moneySchema = z
   .strictObject({
@@ -20,61 +24,31 @@ const moneySchema = z
   })
   .meta({ id: 'Money' });
 
-/** One line: it becomes part of a mail's header. */
-const oneLine = (max: number) =>
-  z
-    .string()
-    .min(1)
-    .max(max)
-    .regex(/^[^\r\n]*$/, 'must be one line');
-
-const emailRecipient = z.strictObject({
-  type: z.literal('email'),
-  email: markSensitive(z.email('is not an e-mail address').max(254), 'email').refine(
-    (email) => email.lastIndexOf('@') <= 64,
-    'has more than 64 characters before the @',
-  ),
-});
-
-const walletRecipient = z.strictObject({
-  type: z.literal('wallet'),
-  address: markSensitive(z.string(), 'wallet')
-    .refine((address) => isAddress(address), 'is not an EVM address, or its EIP-55 checksum is wrong')
-    .overwrite((address) => getAddress(address)),
-  chain_id: z
-    .int()
-    .min(1)
-    .max(2 ** 31 - 1)
-    .default(1)
-    .meta({ description: 'EIP-155 chain id' }),
-});
-
-const recipient = z
-  .discriminatedUnion('type', [emailRecipient, walletRecipient], 'must have the type "email" or "wallet"')
-  .meta({ id: 'RecipientRequest' });
-
 const instant = z.iso
-  .datetime({ offset: true, error: 'must be an RFC 3339 time' })
+  .datetime({ offset: true, error: 'must be an RFC 3339 time, such as 2027-01-31T09:00:00Z' })
   .meta({ examples: ['2027-01-31T09:00:00Z'] });
 
 const metadata = z
-  .record(z.string().min(1).max(40), z.string().max(500))
-  .refine((entries) => Object.keys(entries).length <= 50, 'has more than 50 entries')
-  .meta({ description: 'Up to 50 pairs of your own; never personal data' });
+  .record(text(40, { except: '__proto__' }), text(500, { mayBeEmpty: true }))
+  .refine((entries) => Object.keys(entries).length <= 50, 'must have at most 50 entries')
+  .meta({
+    description: 'Up to 50 pairs of your own; never personal data',
+    override: { maxProperties: 50 },
+  });
 
 export const giftRequestSchema = z
   .strictObject({
     value: moneySchema,
-    recipient,
-    message: markSensitive(z.string().min(1).max(2_000), 'text').optional(),
-    sender_name: markSensitive(oneLine(100), 'name').optional(),
+    recipient: recipientSchema,
+    message: markSensitive(text(2_000, { visible: true }), 'text').optional(),
+    sender_name: markSensitive(text(100, { oneLine: true, visible: true }), 'name').optional(),
     deliver_at: instant.optional(),
     expires_at: instant.optional(),
     binding: z
       .literal('bearer', 'only "bearer" is offered in this version')
       .default('bearer')
       .meta({ description: 'What the recipient must prove: whoever has the link may claim' }),
-    external_id: z.string().min(1).max(255).optional().meta({ description: 'Your own id, unique for ever' }),
+    external_id: text(255).optional().meta({ description: 'Your own id, unique for ever' }),
     metadata: metadata.default({}),
   })
   .meta({ id: 'GiftRequest' });

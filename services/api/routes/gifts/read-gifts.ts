@@ -7,6 +7,7 @@ import { principalOf } from '../../middleware/authenticate.ts';
 import { params, query } from '../../middleware/validate.ts';
 import { idSchema } from '../id-schema.ts';
 import { pagedQuery, sendPage, toPageRequest } from '../page-query.ts';
+import { text } from '../text-schema.ts';
 import { giftResource } from './gift-resource.ts';
 import { timelineResource } from './timeline-resource.ts';
 
@@ -18,12 +19,7 @@ export const giftParams = params(
 
 export const giftsQuery = query(
   pagedQuery('gft', {
-    external_id: z
-      .string()
-      .min(1)
-      .max(255)
-      .optional()
-      .meta({ description: 'The gift that bears this id of yours' }),
+    external_id: text(255).optional().meta({ description: 'The gift that bears this id of yours' }),
   }),
 );
 
