@@ -1,19 +1,25 @@
 import { isTransientDatabaseError } from '../database/errors.ts';
 import type { FailureClass } from '../database/states.ts';
 import { DomainError } from './errors.ts';
+import { type FailureOwner, type FailureReach, judgeRefusal } from './smtp-refusals.ts';
+import { readReply } from './smtp-reply.ts';
 
-/** Why an attempt failed. `reason` is a fixed text: servers' own words may hold addresses and are never kept. */
-export type Failure = { class: FailureClass; code: string; reason: string; retryAfterMs?: number };
+/**
+ * Why an attempt failed, and whose failure it is. `reason` is a fixed text: servers' own words may hold addresses and are
+ * never kept.
+ */
+export type Failure = {
+  class: FailureClass;
+  owner: FailureOwner;
+  /** how many others would meet the same failure */
+  reach: FailureReach;
+  code: string;
+  reason: string;
+  retryAfterMs?: number;
+};
 
 /** What the failing call tells of itself, read from any error without trusting its shape. */
-type Facts = {
-  error: unknown;
-  name: string;
-  code: string;
-  /** what the server was answering, as nodemailer names it */
-  smtpCommand: string;
-  smtpStatus: number | undefined;
-};
+type Facts = { error: unknown; name: string; code: string; command: string };
 type Rule = (facts: Facts) => Failure | null;
 
 /**
@@ -26,61 +32,61 @@ export function classifyFailure(error: unknown): Failure {
     const failure = rule(facts);
     if (failure) return failure;
   }
-  return { class: 'unknown', code: 'unexpected_error', reason: 'an unexpected error; the log has its cause' };
+  const reason = 'an unexpected error; the log has its cause';
+  return { class: 'unknown', owner: 'unknown', reach: 'some', code: 'unexpected_error', reason };
 }
 
-const transient = (code: string, reason: string): Failure => ({ class: 'transient', code, reason });
-const permanent = (code: string, reason: string): Failure => ({ class: 'permanent', code, reason });
+const ofItem = (code: string, reason: string): Failure => ({
+  class: 'permanent',
+  owner: 'item',
+  reach: 'one',
+  code,
+  reason,
+});
+const ofPeer = (reach: FailureReach, code: string, reason: string): Failure => ({
+  class: 'transient',
+  owner: 'peer',
+  reach,
+  code,
+  reason,
+});
 
 const rules: Rule[] = [
-  ({ error }) => (error instanceof PermanentFailure ? permanent(error.code, error.message) : null),
+  ({ error }) => (error instanceof PermanentFailure ? ofItem(error.code, error.message) : null),
   ({ error }) => (error instanceof TransientFailure ? transientFrom(error) : null),
-  ({ error }) => (error instanceof DomainError ? permanent(error.code, error.message) : null),
+  ({ error }) => (error instanceof DomainError ? ofItem(error.code, error.message) : null),
   ({ name, code }) =>
     name === 'AbortError' || name === 'TimeoutError' || code === 'ABORT_ERR'
-      ? transient('timed_out', 'the attempt took too long and was stopped')
+      ? ofPeer('many', 'timed_out', 'the attempt took too long and was stopped')
       : null,
-  // The operator can mend credentials while messages wait, so this is not the gift's fault.
-  ({ code, smtpStatus }) =>
-    code === 'EAUTH' || smtpStatus === 530 || smtpStatus === 535
-      ? transient('mail_login_refused', 'the mail server refused our login')
+  ({ error }) => {
+    const reply = readReply(error);
+    return reply && judgeRefusal(reply);
+  },
+  // Without a reply: the login was not even tried, or the connection could not be made safe.
+  ({ code }) =>
+    ours.has(code)
+      ? {
+          ...ofPeer('all', 'mail_login_refused', 'the mail server offers no login that we can use'),
+          owner: 'us',
+        }
       : null,
-  // Said to the greeting or to MAIL FROM it speaks of us. Taken for the gifts' fault, one wrong MAIL_FROM would fail them all.
-  ({ smtpCommand, smtpStatus }) =>
-    smtpStatus && smtpStatus >= 500 && smtpCommand !== '' && !aboutTheMail.has(smtpCommand)
-      ? transient('mail_server_refused', `the mail server refused us, whatever the mail (SMTP ${smtpStatus})`)
-      : null,
-  ({ smtpStatus }) =>
-    smtpStatus && smtpStatus >= 400 && smtpStatus < 500
-      ? transient('mail_deferred', `the mail server asked to try later (SMTP ${smtpStatus})`)
-      : null,
-  ({ code, smtpStatus }) =>
-    smtpStatus && smtpStatus >= 500
-      ? code === 'EENVELOPE'
-        ? permanent('recipient_refused', `the mail server refused the recipient (SMTP ${smtpStatus})`)
-        : permanent('mail_refused', `the mail server refused the message (SMTP ${smtpStatus})`)
+  ({ code, command }) =>
+    code === 'ETLS' || code === 'EREQUIRETLS' || command === 'STARTTLS'
+      ? ofPeer('all', 'mail_tls_refused', 'the mail server offers no TLS that can be trusted')
       : null,
   ({ code }) =>
-    unreachable.has(code) ? transient('mail_unreachable', 'the mail server could not be reached') : null,
+    unreachable.has(code) ? ofPeer('all', 'mail_unreachable', 'the mail server could not be reached') : null,
   ({ error }) =>
-    isTransientDatabaseError(error) ? transient('database_unavailable', 'the database did not answer') : null,
+    isTransientDatabaseError(error)
+      ? ofPeer('all', 'database_unavailable', 'the database did not answer')
+      : null,
 ];
 
-/** The commands whose answer speaks of one recipient or one content. */
-const aboutTheMail = new Set(['RCPT TO', 'DATA']);
+const ours = new Set(['EAUTH', 'ENOAUTH', 'EOAUTH2']);
 
 /** nodemailer's names for what went wrong on the way to the server; it never passes a socket's own code on. */
-const unreachable = new Set([
-  'ECONNECTION',
-  'ESOCKET',
-  'ETIMEDOUT',
-  'EDNS',
-  'ETLS',
-  'EPROTOCOL',
-  'EABORT',
-  'EREQUIRETLS',
-  'EPROXY',
-]);
+const unreachable = new Set(['ECONNECTION', 'ESOCKET', 'ETIMEDOUT', 'EDNS', 'EPROTOCOL', 'EABORT', 'EPROXY']);
 
 /** Trying again can't help. The message is a fixed text without personal data. */
 export class PermanentFailure extends Error {
@@ -107,13 +113,13 @@ export class TransientFailure extends Error {
 }
 
 function transientFrom(error: TransientFailure): Failure {
-  const failure = transient(error.code, error.message);
+  const failure = ofPeer('some', error.code, error.message);
   return error.retryAfterMs === undefined ? failure : { ...failure, retryAfterMs: error.retryAfterMs };
 }
 
 /** Errors come from other realms and libraries too, so their shape is read and `instanceof Error` is not relied on. */
 function factsOf(error: unknown): Facts {
-  const { name, code, command, responseCode } = (typeof error === 'object' && error ? error : {}) as Record<
+  const { name, code, command } = (typeof error === 'object' && error ? error : {}) as Record<
     string,
     unknown
   >;
@@ -121,7 +127,6 @@ function factsOf(error: unknown): Facts {
     error,
     name: typeof name === 'string' ? name : '',
     code: typeof code === 'string' ? code : '',
-    smtpCommand: typeof command === 'string' ? command : '',
-    smtpStatus: typeof responseCode === 'number' ? responseCode : undefined,
+    command: typeof command === 'string' ? command : '',
   };
 }

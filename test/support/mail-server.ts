@@ -11,7 +11,8 @@ export type MailBehaviour =
   | { kind: 'accept' }
   /** accepts when the promise says so */
   | { kind: 'accept'; after: Promise<void> }
-  | { kind: 'reply'; at: MailStage; code: number }
+  /** `text` after the code; without it 550 says that the user is unknown, and every other code nothing */
+  | { kind: 'reply'; at: MailStage; code: number; text?: string }
   | { kind: 'hang' | 'drop'; at: Exclude<MailStage, 'content'> }
   | { kind: 'hang' | 'drop'; at: 'content'; kept: boolean };
 
@@ -53,7 +54,7 @@ export async function startMailServer(): Promise<MailServer> {
     to: string,
     socketOf: () => Socket | undefined,
   ) => {
-    if (behaviour.kind === 'reply') return refusal(behaviour.code, to);
+    if (behaviour.kind === 'reply') return refusal(behaviour, to);
     if (behaviour.kind === 'drop') socketOf()?.destroy();
     else held += 1;
     return 'silence' as const;
@@ -142,8 +143,12 @@ export async function startMailServer(): Promise<MailServer> {
 }
 
 /** As servers do it, the refusal quotes the address. */
-function refusal(code: number, to: string): Error & { responseCode: number } {
-  return Object.assign(new Error(`<${to}>: refused by the test`), { responseCode: code });
+function refusal(
+  { code, text }: { code: number; text?: string },
+  to: string,
+): Error & { responseCode: number } {
+  const usual = code === 550 ? `5.1.1 <${to}>: User unknown` : `<${to}>: refused by the test`;
+  return Object.assign(new Error(text ?? usual), { responseCode: code });
 }
 
 function socketOn(sockets: ReadonlySet<Socket>, remotePort: number): Socket | undefined {

@@ -4,14 +4,17 @@ import type { Database } from '../../database/schema.ts';
 import type { Failure } from '../failure-classes.ts';
 import { type DeliveryId, newUuid, toUuid } from '../ids.ts';
 
+/** What is kept of a failure. */
+type RecordedFailure = Pick<Failure, 'class' | 'code' | 'reason'>;
+
 /** What became of a claimed delivery. */
 export type Settlement = { deliveryId: DeliveryId; attempt: number } & (
   | { outcome: 'sent' }
-  | { outcome: 'retry'; failure: Failure; nextAttemptAt: Date }
+  | { outcome: 'retry'; failure: RecordedFailure; nextAttemptAt: Date }
   /** given back before anything was tried, by a process that is shutting down: costs no attempt */
   | { outcome: 'interrupted' }
   /** `final`: it is given up for good, where a dead letter may be redriven */
-  | { outcome: 'dead_letter'; failure: Failure; final?: boolean }
+  | { outcome: 'dead_letter'; failure: RecordedFailure; final?: boolean }
 );
 
 /**

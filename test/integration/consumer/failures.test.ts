@@ -87,11 +87,15 @@ test('a recipient that the server refuses for good is dead-lettered at the first
   ]);
 });
 
-test('a refusal of the content is permanent, and names no address anywhere', async () => {
+test('a refusal that does not speak of the recipient is tried again, never final, and names no address anywhere', async () => {
   world.mail.behave({ kind: 'reply', at: 'content', code: 554 });
-  consumer = world.start();
+  consumer = world.start({ MAX_RETRY_COUNT: '1' });
   const { id } = await sendOne();
-  await expectDeadLetter(id, { class: 'permanent', reason: 'mail_refused' });
+  await expectDeadLetter(id, { class: 'unknown', reason: 'mail_refused' });
+  expect((await storyOf(world.database, id)).attempts).toMatchObject([
+    { number: 1, outcome: 'retry', class: 'unknown', code: 'mail_refused' },
+    { number: 2, outcome: 'dead_letter' },
+  ]);
   expect(JSON.stringify(consumer.lines())).not.toContain('ada@example.com');
 });
 

@@ -63,7 +63,7 @@ describe('a mail that was certainly not accepted', () => {
     [
       'the server refuses our sender address',
       { kind: 'reply', at: 'sender', code: 553 },
-      { begun: true, class: 'transient', code: 'mail_server_refused' },
+      { begun: true, class: 'transient', code: 'mail_sender_refused' },
     ],
     [
       'the recipient is deferred',
@@ -85,7 +85,7 @@ describe('a mail that was certainly not accepted', () => {
     [
       'the content is refused',
       { kind: 'reply', at: 'content', code: 554 },
-      { begun: true, class: 'permanent', code: 'mail_refused' },
+      { begun: true, class: 'unknown', code: 'mail_refused' },
     ],
   ])('because %s', async (_why, behaviour, expected) => {
     expect(await failure(behaviour)).toMatchObject({ inDoubt: false, ...expected });

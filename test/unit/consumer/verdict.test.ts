@@ -6,9 +6,27 @@ import { newId } from '../../../services/domain/ids.ts';
 
 const now = new Date('2026-11-21T10:00:00Z');
 const policy: RetryPolicy = { maxRetryCount: 5, baseMs: 2_000, capMs: 900_000, random: () => 0.5 };
-const transient: Failure = { class: 'transient', code: 'mail_deferred', reason: 'try later' };
-const permanent: Failure = { class: 'permanent', code: 'recipient_refused', reason: 'no such user' };
-const unknown: Failure = { class: 'unknown', code: 'unexpected_error', reason: 'an unexpected error' };
+const transient: Failure = {
+  class: 'transient',
+  owner: 'item',
+  reach: 'one',
+  code: 'mailbox_unavailable',
+  reason: 'try later',
+};
+const permanent: Failure = {
+  class: 'permanent',
+  owner: 'item',
+  reach: 'one',
+  code: 'recipient_refused',
+  reason: 'no such user',
+};
+const unknown: Failure = {
+  class: 'unknown',
+  owner: 'unknown',
+  reach: 'some',
+  code: 'unexpected_error',
+  reason: 'an unexpected error',
+};
 
 const work = (changes: Partial<Parameters<typeof decide>[0]> = {}) => ({
   deliveryId: newId('dlv'),
@@ -51,7 +69,7 @@ describe('an attempt that failed', () => {
         failure: transient,
         nextAttemptAt: new Date(now.getTime() + 8_000),
       },
-      outcome: { kind: 'retry', delaySeconds: 8, reason: 'mail_deferred' },
+      outcome: { kind: 'retry', delaySeconds: 8, reason: 'mailbox_unavailable' },
     });
   });
 

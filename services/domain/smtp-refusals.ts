@@ -1,0 +1,202 @@
+import type { FailureClass } from '../database/states.ts';
+
+/** Whose a failure is. Only what is proven to be of this one recipient is the `item`'s. */
+export type FailureOwner = 'item' | 'us' | 'peer' | 'unknown';
+
+/**
+ * How many other mails would meet the same failure: `all` where the server turns us away whatever the mail, `many` where
+ * it names something of ours, `some` where nobody can tell, `one` where it speaks of this recipient.
+ */
+export type FailureReach = 'one' | 'some' | 'many' | 'all';
+
+/** What a mail server said, taken apart. Its words are looked at here and kept nowhere: they quote addresses. */
+export type SmtpReply = {
+  /** the step that was answered */
+  phase: 'session' | 'login' | 'sender' | 'recipient' | 'data' | 'content';
+  /** 400 to 599 */
+  status: number;
+  /** RFC 3463, of which the first digit is that of the status; null when the server sends none */
+  enhanced: { subject: number; detail: number } | null;
+  /** lower case, without addresses: `no.quota@example.com` must not read as a word about quotas */
+  words: string;
+};
+
+export type SmtpRefusal = {
+  class: FailureClass;
+  owner: FailureOwner;
+  reach: FailureReach;
+  code: string;
+  reason: string;
+};
+
+/** Whose a refusal is, from the command, the enhanced status code and the meaning. The first rule that speaks wins. */
+export function judgeRefusal(reply: SmtpReply): SmtpRefusal {
+  for (const rule of rules) {
+    const meaning = rule(reply);
+    if (meaning) return toRefusal(reply, meaning);
+  }
+  return toRefusal(reply, unclear);
+}
+
+/** `final`: trying again can't help, where the server says so for good (5xx). */
+type Meaning = { owner: FailureOwner; reach: FailureReach; code: string; text: string; final?: boolean };
+type Rule = (reply: SmtpReply) => Meaning | null;
+
+const noMailbox: Meaning = {
+  owner: 'item',
+  reach: 'one',
+  code: 'recipient_refused',
+  text: 'the recipient has no mailbox there',
+  final: true,
+};
+const closedToUs: Meaning = { ...noMailbox, text: 'the recipient takes no mail from us' };
+const mailboxBusy: Meaning = {
+  owner: 'item',
+  reach: 'one',
+  code: 'mailbox_unavailable',
+  text: "the recipient's mailbox takes nothing at the moment",
+};
+const loginRefused: Meaning = {
+  owner: 'us',
+  reach: 'all',
+  code: 'mail_login_refused',
+  text: 'the mail server wants another login, or TLS',
+};
+const turnedAway: Meaning = {
+  owner: 'us',
+  reach: 'all',
+  code: 'mail_server_refused',
+  text: 'the mail server refused us, whatever the mail',
+};
+const relayDenied: Meaning = {
+  owner: 'us',
+  reach: 'many',
+  code: 'mail_relay_denied',
+  text: 'the mail server does not relay for us',
+};
+const overQuota: Meaning = {
+  owner: 'us',
+  reach: 'many',
+  code: 'mail_quota_exceeded',
+  text: 'we have sent more than the mail server allows us',
+};
+const tooLarge: Meaning = {
+  owner: 'us',
+  reach: 'some',
+  code: 'mail_too_large',
+  text: 'the mail server takes no mails of this size',
+};
+const distrusted: Meaning = {
+  owner: 'us',
+  reach: 'many',
+  code: 'mail_policy_refused',
+  text: 'the mail server refused us by its policy',
+};
+const ownSender: Meaning = {
+  owner: 'us',
+  reach: 'many',
+  code: 'mail_sender_refused',
+  text: 'the mail server refused our sender address',
+};
+const serverTrouble: Meaning = {
+  owner: 'peer',
+  reach: 'many',
+  code: 'mail_server_failing',
+  text: 'the mail server has trouble of its own',
+};
+const deferred: Meaning = {
+  owner: 'peer',
+  reach: 'some',
+  code: 'mail_deferred',
+  text: 'the mail server asked to try later',
+};
+const unclear: Meaning = {
+  owner: 'unknown',
+  reach: 'some',
+  code: 'mail_refused',
+  text: 'the mail server gave no reason that speaks of this recipient',
+};
+
+/** Details of RFC 3463's address subject (x.1.n) that speak of the recipient's. */
+const badMailbox = new Set([1, 2, 3, 6, 10]);
+/** Details of x.7.n by which Exchange tells that this recipient lets nobody, or not us, send to it. */
+const recipientClosed = new Set([124, 129, 133, 134, 135, 136]);
+
+const rules: Rule[] = [
+  ({ phase, status }) =>
+    // "Must issue a STARTTLS command first", "Authentication required": said at any step, it is said to us.
+    phase === 'login' || status === 530 || status === 535 || status === 538 ? loginRefused : null,
+  ({ phase }) => (phase === 'session' ? turnedAway : null),
+  ({ status }) => (status === 421 ? { ...serverTrouble, reach: 'all', code: 'mail_server_busy' } : null),
+  ({ phase, words }) =>
+    phase === 'sender' && !says.quota.test(words) ? { ...ownSender, reach: 'all' } : null,
+  ({ enhanced }) => (enhanced?.subject === 7 && recipientClosed.has(enhanced.detail) ? closedToUs : null),
+  // Words outrank codes where they are clear: servers send 5.7.1 for nearly everything, and 5.1.1 for some of the rest.
+  ({ words }) => (says.relaying.test(words) ? relayDenied : null),
+  ({ words }) => (says.sender.test(words) ? ownSender : null),
+  ({ words }) => (says.fullMailbox.test(words) ? mailboxBusy : null),
+  ({ words, enhanced }) =>
+    says.mailbox.test(words) && enhanced?.subject === 1 && badMailbox.has(enhanced.detail) ? noMailbox : null,
+  ({ words }) => (says.size.test(words) ? tooLarge : null),
+  ({ words }) => (says.quota.test(words) ? overQuota : null),
+  ({ words, status }) => (status < 500 && says.later.test(words) ? deferred : null),
+  ({ words }) => (says.trust.test(words) ? distrusted : null),
+  ({ words, enhanced }) =>
+    says.mailbox.test(words) && !(enhanced && notTheMailbox.has(enhanced.subject)) ? noMailbox : null,
+  ({ enhanced, words }) => (enhanced ? meaningOf(enhanced, words) : null),
+  ({ enhanced, status }) => (enhanced?.subject === 7 && status >= 500 ? distrusted : null),
+  ({ status }) => (status < 500 ? deferred : null),
+];
+
+/** System, network, protocol: where the code says one of these, words about a mailbox prove nothing. */
+const notTheMailbox = new Set([3, 4, 5]);
+
+/** What a code says by itself, where it does. */
+function meaningOf({ subject, detail }: { subject: number; detail: number }, words: string): Meaning | null {
+  if (subject === 1 && badMailbox.has(detail)) return noMailbox;
+  if (subject === 1 && (detail === 7 || detail === 8)) return ownSender;
+  if (subject === 2 && detail === 1) return { ...noMailbox, text: "the recipient's mailbox is closed" };
+  if (subject === 2 && detail >= 2 && detail <= 4) return mailboxBusy;
+  if (subject === 3) return serverTrouble;
+  // How Exchange Online says that its directory has no such recipient, or that the domain does not exist.
+  if (subject === 4 && detail === 1) return /recipient address rejected/.test(words) ? noMailbox : null;
+  if (subject === 4 && detail === 310) return noMailbox;
+  if (subject === 4 && detail === 5) return overQuota;
+  // The recipient's side can't take the address as it is written, in letters beyond ASCII.
+  if (subject === 6 && (detail === 7 || detail === 9 || detail === 10)) return noMailbox;
+  return null;
+}
+
+/** What servers say, in the words of Postfix, Exchange, Gmail, SES, Exim and those that imitate them. */
+const says = {
+  relaying:
+    /relay(ing)? (access )?(is |was )?(denied|not permitted|not allowed|prohibited|forbidden)|(unable|allowed|permitted|authori[sz]ed|refuses?|refused) to relay|(cannot|can't|do not|does not|don't|won't) relay|authentication (is )?required|not authenticated|must (be )?authenticat|please (log ?in|authenticate)|rcpthosts/,
+  sender:
+    /sender (address |domain )?(is |was )?(rejected|refused|denied|unknown|not (allowed|authori[sz]ed|permitted|owned))|sender verif|(from|return.path) (address|domain|header) .{0,40}(not|fail|invalid|reject|mismatch)|not (allowed|authori[sz]ed|permitted) to send|send ?as ?denied|bad outbound sender|address is not verified|identities failed|domain is not verified/,
+  fullMailbox:
+    /(mail|in)box (is |size )?(full|exceed)|(mailbox|inbox|user|account|recipient)('s)? (is |has )?(out of|exceeded) (its |his |the )?(quota|storage|space)|over ?quota|receiving (mail|messages|e-?mail) (at|too)/,
+  size: /(message|mail) (size|length|is too (large|big)|too (large|big))|size limit/,
+  quota:
+    /(dail|hour|minut|second|send|messag|mail|recipient|rate|account|user|connection)\w* (\w+ ){0,3}(limit|quota|rate)\b|(limit|quota|rate)\w* (\w+ ){0,2}(exceed|reach|hit)|exceed\w* (\w+ ){0,5}(limit|quota|rate)|throttl|rate.?limit|too many (messages|mails|e-?mails|connections)|sending (has been |is )?(paused|suspended|blocked|disabled)/,
+  later: /gr[ae]y-?list|try again|temporarily deferred|come back/,
+  trust:
+    /block(ed| ?list)|black-?list|listed (in|by|on|at)|nsbl\b|\brbl\b|spamhaus|spamcop|barracuda|reputation|banned|\bspf\b|\bdkim\b|\bdmarc\b|unauthenticated|client host|reverse (dns|lookup|host)|\bptr\b|\be?helo\b|unsolicited|\bspam\b|suspicious|\bpolicy\b|tls (is )?required|must issue|your (ip|host|network|server|domain)/,
+  mailbox:
+    /(user|recipient|mailbox|account|address|addressee|alias|person)\b[^.;:]{0,40}(unknown|not (found|exist|known|listed|valid|a valid|active|our)|doesn't exist|disabled|inactive|suspended|discontinued|no longer|invalid)|(unknown|no such|invalid|nonexistent|non-existent|inactive|disabled|bad|unrouteable|unroutable) (local )?(user|recipient|mailbox|account|address|destination|person)|no mailbox (here|by that name)|not our customer/,
+} as const;
+
+function toRefusal({ status }: SmtpReply, { owner, reach, code, text, final }: Meaning): SmtpRefusal {
+  return {
+    class: classOf(status, owner, final === true),
+    owner,
+    reach,
+    code,
+    reason: `${text} (SMTP ${status})`,
+  };
+}
+
+/** `permanent` is for the item's alone: whatever else is refused may be taken once the cause is mended. */
+function classOf(status: number, owner: FailureOwner, final: boolean): FailureClass {
+  if (owner === 'item' && final && status >= 500) return 'permanent';
+  return owner === 'unknown' && status >= 500 ? 'unknown' : 'transient';
+}
