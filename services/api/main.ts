@@ -44,7 +44,8 @@ await runMain('api', async (lifecycle) => {
     clock: systemClock,
     compose: composeMessage,
   });
-  const relay = new Relay({ db, logger, metrics, send: gateway.send, random: systemRandom });
+  const { queues, send } = gateway;
+  const relay = new Relay({ db, logger, metrics, queues, send, random: systemRandom });
   lifecycle.onShutdown('relay', () => relay.stop());
   const clockwork = { db, outbox, logger, clock: systemClock, random: systemRandom };
   const timekeepers = createTimekeepers({ ...clockwork, remindBeforeSeconds: config.REMIND_BEFORE_SECONDS });

@@ -4,12 +4,18 @@ import { readOutboxBacklog } from '../database/queries/outbox.ts';
 import type { Database } from '../database/schema.ts';
 import type { QueueInfo } from '../queue/provision.ts';
 import { type QueueDepth, readQueueDepth } from '../queue/queue-depth.ts';
+import type { Abilities } from '../queue/send-abilities.ts';
 import type { QueueClients } from '../queue/sqs.ts';
+import type { SendRefusal } from './send-watch.ts';
 
 export type QueueReport = {
   queues: {
     name: string;
     depth: QueueDepth | null;
+    /** what this process found that the queue takes; null while it has sent nothing with it */
+    capabilities: Abilities;
+    /** why it takes nothing from this process; null while it does */
+    refusal: SendRefusal | null;
     deadLetters: { name: string; depth: QueueDepth | null };
   }[];
   /** what Postgres knows of the same: it counts exactly, and knows ages */
@@ -19,7 +25,12 @@ export type QueueReport = {
 
 /** Depths are null while SQS does not answer or the queue has not been found yet: the rest is still worth knowing. */
 export async function readQueueReport(
-  deps: { db: Kysely<Database>; clients: QueueClients; queue: () => QueueInfo | undefined },
+  deps: {
+    db: Kysely<Database>;
+    clients: QueueClients;
+    queue: () => QueueInfo | undefined;
+    refusal: () => SendRefusal | null;
+  },
   names: { queue: string; deadLetterQueue: string },
 ): Promise<QueueReport> {
   const queue = deps.queue();
@@ -31,8 +42,15 @@ export async function readQueueReport(
     readGiftsUnderWay(deps.db),
     readOutboxBacklog(deps.db),
   ]);
+  const own = {
+    name: names.queue,
+    depth,
+    capabilities: deps.clients.abilities.read(queue?.url ?? ''),
+    refusal: deps.refusal(),
+    deadLetters: { name: names.deadLetterQueue, depth: deadDepth },
+  };
   return {
-    queues: [{ name: names.queue, depth, deadLetters: { name: names.deadLetterQueue, depth: deadDepth } }],
+    queues: [own],
     gifts,
     outbox,
   };

@@ -1,16 +1,19 @@
 import type { Kysely } from 'kysely';
-import { parkOutboxRow, releaseOutboxRows } from '../database/queries/outbox.ts';
+import { parkOutboxRow, postponeOutboxRows } from '../database/queries/outbox.ts';
 import type { Database } from '../database/schema.ts';
 import type { OutboxRow } from '../domain/gifts/accept-gifts.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { inSpan } from '../observability/tracing.ts';
+import { failureOwner } from '../queue/failure-owner.ts';
 import type { OutgoingMessage, SendResult } from '../queue/producer.ts';
 import { formatTraceparent, parseTraceHeader } from '../queue/trace-context.ts';
 import type { Random } from '../runtime/clock.ts';
 
 export type RelayDeps = {
   db: Kysely<Database>;
+  /** names of the queues whose rows this process publishes; it leaves all others to those who know them */
+  queues: readonly string[];
   /** Sends to the queue of this name; one result per message, in order. Never rejects. */
   send: (queue: string, messages: OutgoingMessage[]) => Promise<SendResult[]>;
   logger: Logger;
@@ -21,7 +24,7 @@ export type RelayDeps = {
 export type Sent = {
   /** ids of rows that SQS has, and that may be deleted */
   sent: string[];
-  /** rows that can never be sent */
+  /** rows that are to blame themselves: they can never be sent */
   refused: { row: OutboxRow; reason: string }[];
   /** ids of rows to try again */
   failed: string[];
@@ -73,16 +76,33 @@ function sortOut(deps: RelayDeps, queue: string, rows: OutboxRow[], results: rea
   return outcome;
 }
 
-/** Parks what can never be sent, and frees what is to be tried again. */
-export async function keepUnsent({ db, logger }: RelayDeps, { refused, failed }: Sent): Promise<void> {
-  if (failed.length > 0) await releaseOutboxRows(db, failed);
-  for (const { row, reason } of refused) {
-    await parkOutboxRow(db, row.id, reason);
+/** A row that was not taken is tried again after this long at most. */
+const longestPauseSeconds = 60;
+
+/** Parks what can never be sent, and leaves the rest for later: a refusal that is not the row's own may pass, or be mended. */
+export async function keepUnsent({ db, logger }: RelayDeps, unsent: Sent): Promise<void> {
+  const { sent, refused, failed, reason } = unsent;
+  if (failed.length > 0) {
+    await postponeOutboxRows(db, failed, longestPauseSeconds);
+    // When all fail, the caller tells; here are some that others would not wait for.
+    if (sent.length > 0 && reason !== null) {
+      const owner = failureOwner(reason);
+      logger.warn('messages were not taken and are tried again', {
+        event: 'outbox_rows_postponed',
+        rows: failed.length,
+        reason,
+        owner,
+      });
+    }
+  }
+  for (const { row, reason: why } of refused) {
+    await parkOutboxRow(db, row.id, why);
     logger.error('a message can never be sent and was parked', {
       event: 'outbox_row_parked',
+      marker: '[MONITOR]',
       outbox_id: row.id,
       queue: row.queue,
-      reason,
+      reason: why,
     });
   }
 }

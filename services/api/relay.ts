@@ -1,9 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { claimOutboxRows, deleteOutboxRows } from '../database/queries/outbox.ts';
+import { unparkOutboxRowsExcept } from '../database/queries/parked-outbox.ts';
 import type { OutboxRow } from '../domain/gifts/accept-gifts.ts';
 import { Batcher } from '../queue/batcher.ts';
+import { messageFaults } from '../queue/failure-owner.ts';
 import { Loop } from './loop.ts';
-import { keepUnsent, type RelayDeps, sendRows } from './relay-send.ts';
+import { keepUnsent, type RelayDeps, type Sent, sendRows } from './relay-send.ts';
 
 export type RelayOptions = {
   sweepEveryMs?: number;
@@ -15,12 +17,16 @@ export type RelayOptions = {
   lanes?: number;
   /** how long a fresh row waits for company: ten messages cost one request, and so does one */
   gatherMs?: number;
+  /** how often rows are looked for that another release parked for no fault of their own */
+  unparkEveryMs?: number;
 };
 
 /** A row in memory for this long has gone stale: its lease ends soon, and a sweep will see to it. */
 const staleMs = 5_000;
-/** After a failure fresh rows are left to the sweep for this long, which backs off and probes with few of them. */
+/** While SQS takes nothing, fresh rows are left to the sweep for this long, which backs off and probes with few of them. */
 const freshPauseMs = 2_000;
+/** One request that fails whole may have held one bad row; the second in a row says that SQS takes nothing. */
+const failuresUntilPause = 2;
 /** Rows in memory beyond this many are left to the sweep: a slow SQS must not fill the memory. */
 const maxInHand = 10_000;
 
@@ -37,9 +43,10 @@ export class Relay {
   readonly #fresh: Batcher<InHand, undefined>;
   readonly #sent: Batcher<string, undefined>;
   readonly #sweep: Loop;
+  readonly #unpark: Loop;
   readonly #outside = AsyncLocalStorage.snapshot();
   #inHand = 0;
-  #sendingFails = false;
+  #failuresInRow = 0;
   #freshPausedUntil = 0;
   #stopped = false;
 
@@ -51,6 +58,7 @@ export class Relay {
       claimSize: 500,
       lanes: 3,
       gatherMs: 30,
+      unparkEveryMs: 30_000,
       ...options,
     };
     this.#fresh = new Batcher({
@@ -59,21 +67,25 @@ export class Relay {
       maxDelayMs: this.#options.gatherMs,
     });
     this.#sent = new Batcher({ run: (ids) => this.#delete(ids), maxSize: 500, maxDelayMs: 20 });
-    this.#sweep = new Loop({
-      everyMs: this.#options.sweepEveryMs,
-      random: deps.random,
-      run: (signal) => this.#sweepAll(signal),
-      onFailure: (error, nextTryMs) =>
-        deps.logger.warn('the outbox could not be published', {
-          event: 'outbox_sweep_failed',
-          error,
-          next_try_ms: nextTryMs,
-        }),
-    });
+    const loop = (everyMs: number, run: (signal: AbortSignal) => Promise<void>) =>
+      new Loop({
+        everyMs,
+        run,
+        random: deps.random,
+        onFailure: (error, nextTryMs) =>
+          deps.logger.warn('the outbox could not be published', {
+            event: 'outbox_sweep_failed',
+            error,
+            next_try_ms: nextTryMs,
+          }),
+      });
+    this.#sweep = loop(this.#options.sweepEveryMs, (signal) => this.#sweepAll(signal));
+    this.#unpark = loop(this.#options.unparkEveryMs, () => this.#unparkInnocent());
   }
 
   start(): void {
     this.#sweep.start();
+    this.#unpark.start();
   }
 
   /** Takes over rows whose transaction has committed. Returns at once; what it can't take, the sweep finds. */
@@ -92,7 +104,7 @@ export class Relay {
   /** Ends the sweep, sends what is in memory, deletes what was sent. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await this.#sweep.stop();
+    await Promise.all([this.#sweep.stop(), this.#unpark.stop()]);
     await this.#fresh.close();
     await this.#sent.close();
   }
@@ -107,7 +119,7 @@ export class Relay {
       this.#deps,
       rows.filter((held) => held.since >= since).map((held) => held.row),
     );
-    this.#note(outcome.failed.length > 0);
+    this.#note(outcome);
     // Deletes first: were they behind a statement that fails, what SQS has would go out again.
     for (const id of outcome.sent) void this.#sent.add(id).catch((error: unknown) => this.#report(error));
     await keepUnsent(this.#deps, outcome);
@@ -128,23 +140,37 @@ export class Relay {
 
   /** @returns whether there is more to do. @throws when SQS takes nothing, for the loop to back off */
   async #sweepOnce(): Promise<boolean> {
-    const { db } = this.#deps;
+    const { db, queues } = this.#deps;
     // While SQS fails, ten rows are enough to find out whether it still does.
-    const size = this.#sendingFails ? 10 : this.#options.claimSize;
-    const claimed = await claimOutboxRows(db, size, this.#options.leaseSeconds);
+    const size = this.#failuresInRow > 0 ? 10 : this.#options.claimSize;
+    const claimed = await claimOutboxRows(db, queues, size, this.#options.leaseSeconds);
     if (claimed.length === 0) return false;
     const outcome = await sendRows(this.#deps, claimed.map(toOutboxRow));
     const { sent, failed, reason } = outcome;
     await deleteOutboxRows(db, sent);
-    this.#note(failed.length > 0);
+    this.#note(outcome);
     await keepUnsent(this.#deps, outcome);
-    if (failed.length === 0) return claimed.length === size;
+    if (!isWhollyFailed(outcome)) return claimed.length === size;
     throw new Error(`${failed.length} of ${claimed.length} messages were not taken: ${reason}`);
   }
 
-  #note(failed: boolean): void {
-    this.#sendingFails = failed;
-    if (failed) this.#freshPausedUntil = performance.now() + freshPauseMs;
+  /** What SQS takes of others proves that it works: a row that it refuses must not hold them up. */
+  #note(outcome: Sent): void {
+    if (isWhollyFailed(outcome)) this.#failuresInRow += 1;
+    else if (outcome.sent.length > 0) this.#failuresInRow = 0;
+    if (this.#failuresInRow >= failuresUntilPause) this.#freshPausedUntil = performance.now() + freshPauseMs;
+  }
+
+  /** A release that runs beside or ran before this one parks what it does not know and what SQS refuses for a while. */
+  async #unparkInnocent(): Promise<void> {
+    const { db, queues, logger } = this.#deps;
+    for (const { reason, rows } of await unparkOutboxRowsExcept(db, queues, messageFaults)) {
+      logger.warn('parked messages are sent again: it was not their fault', {
+        event: 'outbox_rows_released',
+        reason,
+        rows,
+      });
+    }
   }
 
   async #delete(ids: readonly string[]): Promise<undefined[]> {
@@ -156,6 +182,10 @@ export class Relay {
   #report(error: unknown): void {
     this.#deps.logger.warn('an outbox row stays for the sweep', { event: 'outbox_row_left', error });
   }
+}
+
+function isWhollyFailed({ sent, failed }: Sent): boolean {
+  return sent.length === 0 && failed.length > 0;
 }
 
 function toOutboxRow(row: Awaited<ReturnType<typeof claimOutboxRows>>[number]): OutboxRow {

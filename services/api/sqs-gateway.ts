@@ -2,59 +2,69 @@ import type { Kysely } from 'kysely';
 import type { Database } from '../database/schema.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { isQueueMissing } from '../queue/failure-owner.ts';
 import { type OutgoingMessage, type SendResult, sendMessages } from '../queue/producer.ts';
-import { type QueueInfo, waitForQueue } from '../queue/provision.ts';
+import { type EnsureQueueOptions, type QueueInfo, waitForQueue } from '../queue/provision.ts';
 import { maxReceiveCountFor } from '../queue/queue-settings.ts';
-import { createQueueClients } from '../queue/sqs.ts';
+import type { AbilityChange } from '../queue/send-abilities.ts';
+import { createQueueClients, type QueueClients } from '../queue/sqs.ts';
 import { systemRandom } from '../runtime/clock.ts';
 import type { ApiConfig } from './config.ts';
 import { type QueueReport, readQueueReport } from './queue-report.ts';
+import { createSendWatch } from './send-watch.ts';
 
 /** The gifts queue as the API uses it. It may be away or missing: gifts are accepted all the same. */
 export type SqsGateway = {
+  /** names of the queues that it sends to */
+  queues: readonly string[];
   send: (queue: string, messages: OutgoingMessage[]) => Promise<SendResult[]>;
   report: () => Promise<QueueReport>;
   stop: () => Promise<void>;
 };
 
 export function createSqsGateway(
-  config: ApiConfig,
+  config: Pick<ApiConfig, GatewayVariable>,
   deps: { db: Kysely<Database>; logger: Logger; metrics: Metrics; signal: AbortSignal },
 ): SqsGateway {
+  const settings = giftsQueue(config);
   const clients = createQueueClients({
     region: config.AWS_REGION,
     ...(config.AWS_ENDPOINT_URL_SQS === undefined ? {} : { endpoint: config.AWS_ENDPOINT_URL_SQS }),
     onRequest: (operation, { ok }) =>
       deps.metrics.sqsRequests.inc({ operation, outcome: ok ? 'success' : 'error' }),
+    onAbility: (change) => tellAbility(deps, settings.name, change),
   });
-  const settings = giftsQueue(config);
+  const watch = createSendWatch(settings.name, deps);
   let queue: QueueInfo | undefined;
-  const finding = findQueue().catch((error: unknown) => {
-    // Ended by the shutdown; everything else is retried inside.
-    if (!deps.signal.aborted) throw error;
-  });
-  async function findQueue(): Promise<void> {
-    queue = await waitForQueue(clients, settings, {
-      signal: deps.signal,
-      random: systemRandom,
-      onProblem: (error, nextTryMs) =>
-        deps.logger.error('the queue can not be used', {
-          event: 'queue_unusable',
-          error,
-          next_try_ms: nextTryMs,
-        }),
-    });
-    deps.logger.info('queue found', { event: 'queue_found', queue: queue.name });
-  }
+  let finding: Promise<void> | undefined;
+  const find = () => {
+    finding ??= findQueue(clients, settings, deps)
+      .then((found) => {
+        queue = found;
+      })
+      .finally(() => {
+        finding = undefined;
+      });
+  };
+  find();
   return {
+    queues: [settings.name],
     send: async (name, messages) => {
       if (name !== settings.name) return messages.map(() => unknownQueue);
-      if (queue === undefined) return messages.map(() => notFoundYet);
-      return await sendMessages(clients, queue.url, messages);
+      const results =
+        queue === undefined
+          ? messages.map(() => notFoundYet)
+          : await sendMessages(clients, queue.url, messages);
+      watch.note(results);
+      if (queue !== undefined && results.some((result) => !result.ok && isQueueMissing(result.reason))) {
+        queue = undefined;
+        find();
+      }
+      return results;
     },
     report: () =>
       readQueueReport(
-        { db: deps.db, clients, queue: () => queue },
+        { db: deps.db, clients, queue: () => queue, refusal: watch.refusal },
         { queue: settings.name, deadLetterQueue: settings.deadLetterName },
       ),
     stop: async () => {
@@ -64,7 +74,55 @@ export function createSqsGateway(
   };
 }
 
-function giftsQueue(config: ApiConfig) {
+type GatewayVariable =
+  | 'AWS_REGION'
+  | 'AWS_ENDPOINT_URL_SQS'
+  | 'GIFTS_QUEUE_NAME'
+  | 'VISIBILITY_TIMEOUT_SECONDS'
+  | 'MAX_RETRY_COUNT'
+  | 'QUEUE_PROVISIONING';
+
+/** Undefined when the shutdown came first; everything else is tried again inside. */
+async function findQueue(
+  clients: QueueClients,
+  settings: EnsureQueueOptions,
+  { logger, signal }: { logger: Logger; signal: AbortSignal },
+): Promise<QueueInfo | undefined> {
+  try {
+    const queue = await waitForQueue(clients, settings, {
+      signal,
+      random: systemRandom,
+      onProblem: (error, nextTryMs) =>
+        logger.error('the queue can not be used', { event: 'queue_unusable', error, next_try_ms: nextTryMs }),
+    });
+    logger.info('queue found', { event: 'queue_found', queue: queue.name });
+    return queue;
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
+}
+
+/** Without them the role goes on with less: no fair shares between senders, no trace through the queue. */
+function tellAbility(
+  { logger, metrics }: { logger: Logger; metrics: Metrics },
+  queue: string,
+  { extra, able }: AbilityChange,
+): void {
+  metrics.queueCapability.set({ queue, capability: extra }, able ? 1 : 0);
+  if (able)
+    logger.info('the queue takes them', { event: 'queue_capability', queue, capability: extra, able });
+  else {
+    logger.warn('the queue does not take them; messages go without', {
+      event: 'queue_capability',
+      queue,
+      capability: extra,
+      able,
+    });
+  }
+}
+
+function giftsQueue(config: Pick<ApiConfig, GatewayVariable>): EnsureQueueOptions {
   return {
     name: config.GIFTS_QUEUE_NAME,
     deadLetterName: `${config.GIFTS_QUEUE_NAME}-dlq`,
@@ -74,6 +132,6 @@ function giftsQueue(config: ApiConfig) {
   };
 }
 
-/** A row for a queue of another name was written under another configuration: a person has to decide. */
-const unknownQueue: SendResult = { ok: false, reason: 'unknown_queue', retryable: false };
+/** A row for a queue of another name is written by another release or configuration, and left for those who know it. */
+const unknownQueue: SendResult = { ok: false, reason: 'unknown_queue', retryable: true };
 const notFoundYet: SendResult = { ok: false, reason: 'queue_not_found', retryable: true };

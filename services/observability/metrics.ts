@@ -117,8 +117,14 @@ function queueMetrics({ counter, gauge, histogram }: Makers) {
     handlerTimeouts: counter('handler_timeouts_total', 'Handlers that outlived their deadline.', ['queue']),
     outboxLagSeconds: gauge(
       'outbox_lag_seconds',
-      'Age of the oldest outbox row that is not published; 0 when none.',
+      'Age of the oldest outbox row that is not published, parked ones included; 0 when none.',
     ),
+    outboxRefused: gauge('outbox_refused', '1 while the queue takes no message of this process.', ['queue']),
+    /** `capability`: message_group_ids, trace_headers, long_polling. Missing until it is found out. */
+    queueCapability: gauge('queue_capability', '1 where the queue can do it, 0 where it can not.', [
+      'queue',
+      'capability',
+    ]),
     /** `state`: pending, parked. */
     outboxRows: gauge('outbox_rows', 'Outbox rows that are not published.', ['state']),
     outboxPublished: counter('outbox_published_total', 'Outbox rows published.', ['queue']),

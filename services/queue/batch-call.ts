@@ -2,10 +2,13 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { BatchResultErrorEntry } from '@aws-sdk/client-sqs';
 import { fullJitterMs } from './backoff.ts';
 
-/** What became of one entry. `retryable` is false only when the same entry would be refused again. */
+/** What became of one entry. `retryable` is false only when the fault is proven to be the entry's own. */
 export type EntryResult<Out> =
   | { readonly ok: true; readonly value: Out }
   | { readonly ok: false; readonly code: string; readonly retryable: boolean; readonly cause?: unknown };
+
+/** Which code of an entry is proven to be its own fault; every other may pass, or be mended, while the entry waits. */
+export type IsOwnFault = (code: string) => boolean;
 
 export interface BatchEntry<Item> {
   readonly id: string;
@@ -31,6 +34,8 @@ export interface BatchCallOptions {
   readonly concurrency?: number;
   /** Uniform in [0, 1); spreads the pauses between attempts. */
   readonly random?: () => number;
+  /** Default: what SQS says of receipt handles that are none any more. */
+  readonly isOwnFault?: IsOwnFault;
 }
 
 export const maxBatchEntries = 10;
@@ -85,39 +90,45 @@ async function callBatch<Item, Out>(
   let pending = items.map((item, index) => ({ id: String(index), item }));
   for (let attempt = 1; pending.length > 0; attempt += 1) {
     const outcome = await callOnce(pending, call, options);
-    for (const [id, result] of outcome) results[Number(id)] = result;
-    pending = pending.filter(({ id }) => isWorthRepeating(results[Number(id)]));
+    for (const [id, { result }] of outcome) results[Number(id)] = result;
+    pending = pending.filter(({ id }) => isWorthRepeating(outcome.get(id)));
     if (attempt >= attempts) break;
     if (pending.length > 0) await wait(fullJitterMs({ attempt, baseMs: 50, capMs: 1_000, random }));
   }
   return results;
 }
 
+/** `refused`: SQS has seen this very entry and calls it the sender's fault, so that asking again at once is in vain. */
+type Answered<Out> = { readonly result: EntryResult<Out>; readonly refused: boolean };
+
 async function callOnce<Item, Out>(
   entries: readonly BatchEntry<Item>[],
   call: BatchCall<Item, Out>,
   options: BatchCallOptions,
-): Promise<Map<string, EntryResult<Out>>> {
+): Promise<Map<string, Answered<Out>>> {
+  const { isOwnFault = isHandleFault } = options;
   const signal = AbortSignal.timeout(options.callTimeoutMs ?? 5_000);
   try {
-    return resultsOf(await call(entries, signal));
+    return resultsOf(await call(entries, signal), isOwnFault);
   } catch (error) {
-    const blamed = contentIsBlamed(error);
-    if (!blamed || entries.length === 1) {
+    if (!oneMayBeToBlame(error) || entries.length === 1) {
       const code = signal.aborted ? 'TimeoutError' : errorName(error);
-      return new Map(entries.map(({ id }) => [id, { ok: false, code, retryable: !blamed, cause: error }]));
+      const retryable = entries.length > 1 || !isOwnFault(code);
+      const result = { ok: false, code, retryable, cause: error } as const;
+      return new Map(entries.map(({ id }) => [id, { result, refused: true }]));
     }
     const alone = await mapConcurrently(entries, 2, (entry) => callOnce([entry], call, options));
     return new Map(alone.flatMap((result) => [...result]));
   }
 }
 
-function resultsOf<Out>(answer: BatchAnswer<Out>): Map<string, EntryResult<Out>> {
-  const results = new Map<string, EntryResult<Out>>();
-  for (const entry of answer.Successful ?? []) results.set(entry.Id ?? '', { ok: true, value: entry });
-  for (const entry of answer.Failed ?? []) {
-    const code = entry.Code ?? 'UnknownError';
-    results.set(entry.Id ?? '', { ok: false, code, retryable: entry.SenderFault !== true });
+function resultsOf<Out>(answer: BatchAnswer<Out>, isOwnFault: IsOwnFault): Map<string, Answered<Out>> {
+  const results = new Map<string, Answered<Out>>();
+  for (const entry of answer.Successful ?? []) {
+    results.set(entry.Id ?? '', { result: { ok: true, value: entry }, refused: false });
+  }
+  for (const { Id = '', Code: code = 'UnknownError', SenderFault: refused = false } of answer.Failed ?? []) {
+    results.set(Id, { result: { ok: false, code, retryable: !isOwnFault(code) }, refused });
   }
   return results;
 }
@@ -125,16 +136,21 @@ function resultsOf<Out>(answer: BatchAnswer<Out>): Map<string, EntryResult<Out>>
 /** In neither list of the answer: nothing is known of it, so nothing is claimed. */
 const unconfirmed = { ok: false, code: 'Unconfirmed', retryable: true } as const;
 
-/** A rejected call carries its cause and was retried by the SDK; only what an answer itself calls failed is repeated here. */
-function isWorthRepeating(result: EntryResult<unknown> | undefined): boolean {
-  return result !== undefined && !result.ok && result.retryable && result.cause === undefined;
+/** A rejected call was retried by the SDK; only what an answer itself calls failed, or leaves out, is repeated here. */
+function isWorthRepeating(answered: Answered<unknown> | undefined): boolean {
+  if (answered === undefined) return true;
+  return !answered.result.ok && answered.result.retryable && !answered.refused;
 }
+
+/** InvalidParameterValue is how SQS words "the receipt handle has expired". */
+const isHandleFault: IsOwnFault = (code) =>
+  /ReceiptHandleIsInvalid|MessageNotInflight|InvalidParameterValue|InvalidIdFormat/.test(code);
 
 /** Errors of a whole call that one entry can cause, so that its nine neighbours must not share its fate. */
 const contentFaults =
   /BatchRequestTooLong|InvalidMessageContents|InvalidParameterValue|InvalidAttributeValue|MessageTooLong|ReceiptHandleIsInvalid/;
 
-function contentIsBlamed(error: unknown): boolean {
+function oneMayBeToBlame(error: unknown): boolean {
   return contentFaults.test(errorName(error));
 }
 

@@ -1,6 +1,8 @@
 import { SendMessageBatchCommand, type SendMessageBatchRequestEntry } from '@aws-sdk/client-sqs';
 import { type BatchCallOptions, callInBatches, type EntryResult, maxBatchEntries } from './batch-call.ts';
+import { failureOwner, refusalCode } from './failure-owner.ts';
 import type { MessageAttributes } from './message.ts';
+import { sendWhatIsTaken } from './send-what-is-taken.ts';
 import type { QueueClients } from './sqs.ts';
 
 export interface OutgoingMessage {
@@ -20,7 +22,7 @@ export type SendResult =
       readonly ok: false;
       /** `oversize`, or the code by which SQS or the network refused. */
       readonly reason: string;
-      /** False: sending the same message again would fail again. */
+      /** False: the fault is proven to be this message's own. Everything else may pass, or be mended, while it waits. */
       readonly retryable: boolean;
       readonly cause?: unknown;
     };
@@ -31,12 +33,24 @@ export const maxBatchBytes = 1_048_576;
 /**
  * Sends any number of messages in batches of at most ten and 1 MiB; answers one result per message, in order.
  * Never rejects. A result that is not ok may still have been sent (a lost answer): receivers must bear duplicates.
+ * Group ids and trace headers are left out where the queue turns out not to take them.
  */
-export async function sendMessages(
+export function sendMessages(
   clients: QueueClients,
   queueUrl: string,
   messages: readonly OutgoingMessage[],
   options: BatchCallOptions = {},
+): Promise<SendResult[]> {
+  return sendWhatIsTaken(clients.abilities, queueUrl, messages, (some) =>
+    sendInBatches(clients, queueUrl, some, options),
+  );
+}
+
+async function sendInBatches(
+  clients: QueueClients,
+  queueUrl: string,
+  messages: readonly OutgoingMessage[],
+  options: BatchCallOptions,
 ): Promise<SendResult[]> {
   const results = new Array<SendResult>(messages.length);
   const sendable: Sized[] = [];
@@ -55,9 +69,11 @@ export async function sendMessages(
         }),
         { abortSignal },
       ),
-    options,
+    { ...options, isOwnFault: (code) => failureOwner(refusalCode(code, 0)) === 'message' },
   );
-  for (const [position, { index }] of sendable.entries()) results[index] = toSendResult(sent[position]);
+  for (const [position, { index, bytes }] of sendable.entries()) {
+    results[index] = toSendResult(sent[position], bytes);
+  }
   return results;
 }
 
@@ -110,15 +126,17 @@ function toEntry(id: string, message: OutgoingMessage): SendMessageBatchRequestE
   };
 }
 
-function toSendResult(result: EntryResult<{ MessageId?: string | undefined }> | undefined): SendResult {
+function toSendResult(
+  result: EntryResult<{ MessageId?: string | undefined }> | undefined,
+  bytes: number,
+): SendResult {
   if (result === undefined) return { ok: false, reason: 'Unconfirmed', retryable: true };
   if (result.ok) return { ok: true, messageId: result.value.MessageId ?? '' };
-  // A queue may be set to take less than SQS itself does; it then calls the batch of one too long.
-  const reason = /TooLong/.test(result.code) ? 'oversize' : result.code;
+  const reason = refusalCode(result.code, bytes);
   return {
     ok: false,
     reason,
-    retryable: result.retryable,
+    retryable: failureOwner(reason) !== 'message',
     ...(result.cause === undefined ? {} : { cause: result.cause }),
   };
 }

@@ -1,11 +1,14 @@
 import { SQSClient, type SQSClientConfig } from '@aws-sdk/client-sqs';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { type AbilityChange, SendAbilities } from './send-abilities.ts';
 
 export interface QueueClients {
   /** Long polls only. The SDK does not retry here: the receive loop backs off itself, with jitter. */
   readonly receiving: SQSClient;
   /** Everything else: sends, deletes, visibility, attributes. */
   readonly settling: SQSClient;
+  /** What their queues turned out to take; both ends of a process learn it by sending. */
+  readonly abilities: SendAbilities;
   destroy(): void;
 }
 
@@ -25,6 +28,8 @@ export interface QueueClientOptions {
   readonly maxSockets?: number;
   /** Called once per HTTP request, SDK retries included; `operation` without "Command", e.g. `DeleteMessageBatch`. */
   readonly onRequest?: (operation: string, outcome: RequestOutcome) => void;
+  /** Told when a queue turns out to take group ids or trace headers, or not to. */
+  readonly onAbility?: (change: AbilityChange) => void;
 }
 
 const connectionTimeoutMs = 3_000;
@@ -41,6 +46,7 @@ export function createQueueClients(options: QueueClientOptions): QueueClients {
   return {
     receiving,
     settling,
+    abilities: new SendAbilities(options.onAbility),
     destroy() {
       receiving.destroy();
       settling.destroy();

@@ -7,6 +7,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { Consumer } from 'sqs-consumer';
 import { Squiss } from 'squiss-ts';
 import { QueueConsumer } from '../../services/queue/queue-consumer.ts';
+import { SendAbilities } from '../../services/queue/send-abilities.ts';
 
 export interface ConsumerBenchRow {
   runtime: string;
@@ -130,6 +131,7 @@ const contestants: Contestant[] = [
       const clients = {
         receiving: createClient(source, requests),
         settling: createClient(source, requests),
+        abilities: new SendAbilities(),
         destroy() {
           this.receiving.destroy();
           this.settling.destroy();

@@ -80,6 +80,7 @@ async function drain({ db, pool }: DatabaseClient, target: Target, events: numbe
     logger,
     metrics,
     random: Math.random,
+    queues: ['gifts'],
     send: (_queue, messages) => sendMessages(target.clients, target.queueUrl, messages),
   });
   const startedAt = performance.now();

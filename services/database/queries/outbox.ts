@@ -10,19 +10,21 @@ export type OutboxMessage = {
 };
 
 /**
- * Takes rows whose time has come by moving it `leaseSeconds` on: whoever dies with them gives them back by itself.
- * No order of ids is assumed, so a transaction that commits late is found all the same. The materialized CTE is a
- * fence: without it the planner may run the limited subquery again and lock more rows than asked for.
+ * Takes rows of these queues whose time has come by moving it `leaseSeconds` on: whoever dies with them gives them back
+ * by itself. Rows of a queue that this process does not know are left for those who do. No order of ids is assumed, so a
+ * transaction that commits late is found all the same. The materialized CTE is a fence: without it the planner may run
+ * the limited subquery again and lock more rows than asked for.
  */
 export async function claimOutboxRows(
   db: Kysely<Database>,
+  queues: readonly string[],
   limit: number,
   leaseSeconds: number,
 ): Promise<OutboxMessage[]> {
   const { rows } = await sql<OutboxMessage>`
     with due as materialized (
       select id from outbox
-      where available_at <= clock_timestamp() and parked_reason is null
+      where available_at <= clock_timestamp() and parked_reason is null and queue = any(${queues}::text[])
       order by available_at
       limit ${limit}
       for update skip locked
@@ -43,22 +45,32 @@ export async function parkOutboxRow(db: Kysely<Database>, id: string, reason: st
   await sql`update outbox set parked_reason = ${reason} where id = ${id}::bigint`.execute(db);
 }
 
-/** Rows handed back early, when the process that leased them knows that it will not send them. */
-export async function releaseOutboxRows(db: Kysely<Database>, ids: readonly string[]): Promise<void> {
+/**
+ * Rows that were not taken are tried again when they are twice as old as now: after a second at first, at most after
+ * `mostSeconds`. A row that nobody takes then costs its neighbours nothing, and all of them know it without a counter.
+ */
+export async function postponeOutboxRows(
+  db: Kysely<Database>,
+  ids: readonly string[],
+  mostSeconds: number,
+): Promise<void> {
   await sql`
-    update outbox set available_at = clock_timestamp()
-    where id = any(${ids}::bigint[])`.execute(db);
+    update outbox set available_at = clock_timestamp() + make_interval(secs =>
+      least(${mostSeconds}::float8, greatest(1, extract(epoch from clock_timestamp() - created_at)::float8)) * (0.5 + random() / 2))
+    where id = any(${ids}::bigint[]) and parked_reason is null`.execute(db);
 }
 
 export type OutboxBacklog = { pending: number; parked: number; lagSeconds: number };
 
-/** Rows not yet published and the age of the oldest in seconds (0 when there is none). */
+/**
+ * Rows not yet published, and the age of the oldest in seconds (0 when there is none). What is parked counts to the age:
+ * a gift whose message lies there waits as long as any other.
+ */
 export async function readOutboxBacklog(db: Kysely<Database>): Promise<OutboxBacklog> {
   const { rows } = await sql<OutboxBacklog>`
     select count(*) filter (where parked_reason is null)::int as pending,
       count(*) filter (where parked_reason is not null)::int as parked,
-      coalesce(extract(epoch from clock_timestamp() - min(created_at) filter (where parked_reason is null)), 0)::float8
-        as "lagSeconds"
+      coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 as "lagSeconds"
     from outbox`.execute(db);
   return rows[0] ?? { pending: 0, parked: 0, lagSeconds: 0 };
 }

@@ -21,7 +21,15 @@ describe('gauges of what is the same for all processes', () => {
   let now = Date.parse('2026-03-01T12:00:00Z');
   const depth = { visible: 3, inFlight: 2, delayed: 1 };
   const reportOf = (known: QueueReport['queues'][number]['depth']): QueueReport => ({
-    queues: [{ name: 'q', depth: known, deadLetters: { name: 'q-dlq', depth: { ...depth, visible: 7 } } }],
+    queues: [
+      {
+        name: 'q',
+        depth: known,
+        capabilities: { message_group_ids: true, trace_headers: null },
+        refusal: null,
+        deadLetters: { name: 'q-dlq', depth: { ...depth, visible: 7 } },
+      },
+    ],
     gifts: { queued: 1, delivering: 0, oldestSeconds: 1 },
     outbox: { pending: 4, parked: 1, lagSeconds: 9 },
   });

@@ -107,10 +107,10 @@ describe('P25: claims of n rows never get more than n, and no row goes to two', 
       select 'gifts', 'body-' || n, clock_timestamp() from generate_series(1, ${rows}::integer) n`.execute(
       database.db,
     );
-    const claimed = await allAtOnce((trx) => claimOutboxRows(trx, limit, 600));
+    const claimed = await allAtOnce((trx) => claimOutboxRows(trx, ['gifts'], limit, 600));
     expect(claimed.map(({ length }) => length)).toEqual(Array(workers).fill(limit));
     const all = claimed.flat().map(({ id }) => id);
     expect(new Set(all).size).toBe(all.length);
-    expect(await claimOutboxRows(database.db, rows, 600)).toHaveLength(rows - workers * limit);
+    expect(await claimOutboxRows(database.db, ['gifts'], rows, 600)).toHaveLength(rows - workers * limit);
   });
 });

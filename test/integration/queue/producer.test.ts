@@ -107,19 +107,69 @@ describe('size', () => {
     expect(batchSizes()).toEqual([2]);
   });
 
-  test('P23: a queue that takes less than SQS does calls its own limit oversize or invalid, never retryable', async () => {
+  test('P23: a queue that takes less than SQS does calls its own limit oversize, never retryable', async () => {
     behind.proxy.inject({
       operation: 'SendMessageBatch',
       fault: httpError(400, { code: 'BatchRequestTooLong' }),
       when: ({ Entries }) => JSON.stringify(Entries).includes('long'),
     });
-    const results = await send([{ body: 'a' }, { body: 'long' }, { body: 'b' }]);
+    const results = await send([{ body: 'a' }, { body: 'long'.repeat(500) }, { body: 'b' }]);
     expect(results).toMatchObject([
       { ok: true },
       { ok: false, reason: 'oversize', retryable: false },
       { ok: true },
     ]);
     expect(await stored()).toEqual(['a', 'b']);
+  });
+});
+
+describe('a fault of ours or of SQS is not charged to the message', () => {
+  test.each([
+    ['KMS.ThrottlingException', true],
+    ['KMS.DisabledException', true],
+    ['KMS.AccessDeniedException', true],
+    ['KmsInvalidState', true],
+    ['RequestThrottled', true],
+    ['OverLimit', true],
+    ['AccessDenied', true],
+    ['AWS.SimpleQueueService.NonExistentQueue', true],
+    ['InvalidAddress', true],
+    ['MissingParameter', true],
+    ['InvalidParameterValue', true],
+    ['UnsupportedOperation', true],
+    ['SomethingThatNobodyHasSeenYet', true],
+    ['InvalidMessageContents', false],
+    ['AWS.SimpleQueueService.InvalidMessageContents', false],
+  ])('%s for one entry, called the sender’s fault: to be sent again: %s', async (code, retryable) => {
+    behind.proxy.inject({
+      operation: 'SendMessageBatch',
+      fault: failEntries(({ MessageBody }) => MessageBody === 'message 1', { code, senderFault: true }),
+    });
+    const results = await send(numbered(3));
+    expect(results).toMatchObject([{ ok: true }, { ok: false, retryable }, { ok: true }]);
+    // Asked again at once it would say the same: that is left to whoever waits for longer.
+    expect(batchSizes()).toEqual([3]);
+  });
+
+  test.each([
+    ['KMS.ThrottlingException', 400],
+    ['AccessDeniedException', 403],
+    ['QueueDoesNotExist', 400],
+    ['MissingParameter', 400],
+    ['InvalidParameterValue', 400],
+    ['InternalError', 500],
+  ])('%s for the whole call is retryable for each', async (code, status) => {
+    behind.proxy.inject({ operation: 'SendMessageBatch', fault: httpError(status, { code }) });
+    const results = await send(numbered(3), { attempts: 1 });
+    expect(results.every((result) => !result.ok && result.retryable)).toBe(true);
+  });
+
+  test('too long, said of what any queue takes, is not the message’s fault', async () => {
+    behind.proxy.inject({
+      operation: 'SendMessageBatch',
+      fault: httpError(400, { code: 'BatchRequestTooLong' }),
+    });
+    expect(await send([{ body: 'short' }])).toMatchObject([{ ok: false, retryable: true }]);
   });
 });
 

@@ -7,6 +7,7 @@ export const frozenMigrations: Readonly<Record<string, string>> = {
   '2026-11-21-005-messaging.ts': '5673d193da8464984fc004ed063a9f5306f0c8f557e3fb1f4b2cd35e6ee70365',
   '2026-11-21-006-dead-letters.ts': '46f1f002f2d79702f21f0650c627de6c4e7603af9dd53e873c65bfe36ef8cf4d',
   '2026-11-21-007-dead-letter-history.ts': '8e147e0468f51cc497e646527426d080282faed320249212cf069b8be5906497',
+  '2026-11-28-120-parked-outbox.ts': 'a6d808a2688acc1a37dc8e1eddd58b6f149fc1f83c61ab8b62a2a9f599165b97',
   '2026-11-28-140-balances.ts': 'e21d26992c088da9ce76a088f41250a9dc485b2b6e2f14fee1b0524915afe85d',
   'refuse-illegal-transitions.ts': '753f2b7fbe8ed635a9631eed2054b9cd2034d5c82e2034bc90e4868e10f919cd',
 };

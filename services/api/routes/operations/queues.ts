@@ -21,6 +21,25 @@ const oldest = z.number().nullable().meta({
     'How long the oldest gift, resend or reminder has waited here, as Postgres knows; null when it knows of none',
 });
 
+const capability = z.boolean().nullable();
+
+const capabilities = z.object({ message_group_ids: capability, trace_headers: capability }).meta({
+  description:
+    'What the queue takes besides the message, as the answering process found out by sending; null while it has sent nothing with it. Without group ids senders have no fair shares, without trace headers traces end before the queue',
+});
+
+const refusal = z
+  .object({
+    reason: z.string(),
+    owner: z.enum(['message', 'us', 'peer', 'unknown']),
+    seconds: z.number(),
+  })
+  .nullable()
+  .meta({
+    description:
+      'Why the queue takes nothing from the answering process, whose fault that is (`us`: permissions, keys, settings; `peer`: SQS) and for how long; null while it takes messages. All of them wait in the outbox meanwhile',
+  });
+
 const perMinute = z.number().meta({ description: 'Mean of the last 5 minutes' });
 
 export const queuesSchema = z
@@ -30,6 +49,8 @@ export const queuesSchema = z
         name: z.string(),
         messages: depth,
         oldest_seconds: oldest,
+        capabilities,
+        refusal,
         dead_letters: z.object({ name: z.string(), messages: depth, oldest_seconds: oldest }),
       }),
     ),
@@ -43,9 +64,10 @@ export const queuesSchema = z
     gifts: z
       .object({ queued: z.int(), delivering: z.int(), oldest_seconds: z.number().nullable() })
       .meta({ description: 'Gifts under way; the age is that of the one longest in its state' }),
-    outbox: z
-      .object({ pending: z.int(), parked: z.int(), lag_seconds: z.number() })
-      .meta({ description: 'Rows not yet published; parked ones can not be and wait for a person' }),
+    outbox: z.object({ pending: z.int(), parked: z.int(), lag_seconds: z.number() }).meta({
+      description:
+        'Rows not yet published, and the age of the oldest; parked ones can not be published and wait for a person, and count to the age',
+    }),
   })
   .meta({ id: 'Queues' });
 
@@ -77,13 +99,21 @@ type QueuesResource = z.output<typeof queuesSchema>;
 
 /** All gifts, resends and reminders go through one queue, so their ages are its ages. */
 function queueResource(
-  { name, depth: messages, deadLetters }: QueueReport['queues'][number],
+  {
+    name,
+    depth: messages,
+    capabilities: found,
+    refusal: refused,
+    deadLetters,
+  }: QueueReport['queues'][number],
   ages: OldestAges,
 ): QueuesResource['data'][number] {
   return {
     name,
     messages: depthResource(messages),
     oldest_seconds: ages.waiting,
+    capabilities: found,
+    refusal: refused,
     dead_letters: {
       name: deadLetters.name,
       messages: depthResource(deadLetters.depth),
