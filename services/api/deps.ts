@@ -3,6 +3,7 @@ import type { Database } from '../database/schema.ts';
 import type { OutboxRow } from '../domain/gifts/accept-gifts.ts';
 import type { OutboxWriter } from '../domain/outbox.ts';
 import type { Keyring } from '../domain/recipients/keyring.ts';
+import type { AuthenticateDeps } from '../domain/senders/authenticate.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { ReadinessCheck } from '../runtime/admin-server.ts';
@@ -17,6 +18,7 @@ export type ApiDeps = {
   db: Kysely<Database>;
   keyring: Keyring;
   findKey: FindKey;
+  renewKeyHash: AuthenticateDeps['renewHash'];
   outbox: OutboxWriter;
   /** Publishes rows whose transaction has committed. Returns at once and never throws. */
   publish: (rows: readonly OutboxRow[]) => void;

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { createDatabase } from '../database/client.ts';
-import { findApiKey } from '../database/queries/api-keys.ts';
+import { findApiKey, setApiKeyHash } from '../database/queries/api-keys.ts';
 import { createOutboxWriter } from '../domain/outbox.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
+import { usesOf } from '../domain/recipients/lookup-keys.ts';
 import { createLogger, type DropSink, type Logger } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics.ts';
 import { startTracing } from '../observability/tracing.ts';
@@ -32,6 +33,7 @@ await runMain('api', async (lifecycle) => {
   const config = parseEnv(apiEnv, process.env);
   const { logger, metrics } = await startObserving(config, lifecycle);
   const keyring = parseKeyring(await readFile(config.KEYRING_FILE, 'utf8'));
+  for (const labels of usesOf(keyring.lookup)) metrics.keyringLookupVersions.set(labels, 1);
   const { db, limitsClient } = openDatabase(config, { logger, metrics }, lifecycle);
   const gateway = createSqsGateway(config, { db, logger, metrics, signal: lifecycle.signal });
   lifecycle.onShutdown('sqs', () => gateway.stop());
@@ -55,6 +57,10 @@ await runMain('api', async (lifecycle) => {
     db,
     keyring,
     findKey: cacheKeys((hash) => findApiKey(db, hash), keyCache),
+    renewKeyHash: (key) =>
+      setApiKeyHash(db, key).catch((error: unknown) =>
+        logger.warn('a key keeps its old hash for now', { event: 'key_hash_kept', error }),
+      ),
     outbox,
     publish: (rows) => relay.publish(rows),
     rateLimits: createRateLimits(limitsClient, {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createDatabase, type DatabaseClient } from '../database/client.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
+import { usesOf } from '../domain/recipients/lookup-keys.ts';
 import { createLogger, type DropSink, type Logger } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics.ts';
 import { startTracing } from '../observability/tracing.ts';
@@ -46,6 +47,7 @@ async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void
   });
   lifecycle.onShutdown('tracing', stopTracing);
   const keyring = parseKeyring(await readFile(config.KEYRING_FILE, 'utf8'));
+  for (const labels of usesOf(keyring.lookup)) metrics.keyringLookupVersions.set(labels, 1);
   const parts = { config, log, metrics, ...openConnections(lifecycle, config, { log, metrics }) };
   let consumer: GiftsConsumer | undefined;
   const admin = await startAdmin(

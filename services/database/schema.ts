@@ -37,6 +37,7 @@ export type ApiKeysTable = {
   name: string;
   prefix: string;
   secret_hash: Buffer;
+  lookup_version: Generated<number>;
   roles: Role[];
   scopes: string[] | null;
   expires_at: Timestamp | null;

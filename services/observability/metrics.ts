@@ -195,6 +195,12 @@ function serviceMetrics({ counter, gauge, histogram }: Makers) {
       '1 while the invariant of the ledger holds, 0 when broken.',
       ['invariant'],
     ),
+    /** `use`: current, known, retired. A rotation goes on when every process shows the same. */
+    keyringLookupVersions: gauge(
+      'keyring_lookup_versions',
+      '1 for each version of the lookup key that the process knows, by its use.',
+      ['version', 'use'],
+    ),
     /** `sink`: stream (stdout), file (LOG_FILE), record (the line could not be made). */
     logRecordsDropped: counter(
       'log_records_dropped_total',

@@ -5,7 +5,7 @@ import { buildApp } from '../../services/api/app.ts';
 import type { ApiDeps, ApiSettings } from '../../services/api/deps.ts';
 import { createLedgerCheck } from '../../services/api/ledger-check.ts';
 import { createRateLimits, type RateLimitOptions } from '../../services/api/rate-limits.ts';
-import { findApiKey } from '../../services/database/queries/api-keys.ts';
+import { findApiKey, setApiKeyHash } from '../../services/database/queries/api-keys.ts';
 import type { Role } from '../../services/database/states.ts';
 import type { OutboxRow } from '../../services/domain/gifts/accept-gifts.ts';
 import { newId, type SenderId, toUuid } from '../../services/domain/ids.ts';
@@ -59,6 +59,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     db: database.db,
     keyring,
     findKey: (hash) => findApiKey(database.db, hash),
+    renewKeyHash: (key) => setApiKeyHash(database.db, key),
     outbox: createOutboxWriter({
       queue: 'gifts',
       leaseSeconds: 15,

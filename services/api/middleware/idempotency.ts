@@ -32,14 +32,14 @@ export function idempotencyKeyMissing(): Problem {
   );
 }
 
-export type KeyClaim = Pick<IdempotencyClaim, 'scopeId' | 'key' | 'fingerprint'>;
+export type KeyClaim = Pick<IdempotencyClaim, 'scopeId' | 'key' | 'fingerprint' | 'otherFingerprints'>;
 
 /** The caller's claim on their key; made before the transaction, so that no lock waits for it. */
 export function keyClaim(keyring: Keyring, request: Request, response: Response): KeyClaim {
   return {
     scopeId: toUuid(principalOf(response).senderId),
     key: keyOf(request),
-    fingerprint: fingerprint(keyring, request),
+    ...fingerprints(keyring, request),
   };
 }
 
@@ -82,9 +82,16 @@ function keyOf(request: Request): string {
  * Hash of what was asked: method, path and body, whatever the order of the body's keys. Keyed, because all but the
  * address of a body can be read elsewhere in the database, and a plain hash would confirm every guess at it.
  */
-function fingerprint(keyring: Keyring, request: Request): Buffer {
+function fingerprints(
+  keyring: Keyring,
+  request: Request,
+): Pick<KeyClaim, 'fingerprint' | 'otherFingerprints'> {
   const asked = `${request.method} ${request.path}\n${JSON.stringify(canonical(request.body))}`;
-  return keyring.hash('request-fingerprint', asked);
+  const others = keyring.lookup.versions.filter((version) => version !== keyring.lookup.current);
+  return {
+    fingerprint: keyring.hash('request-fingerprint', asked),
+    otherFingerprints: others.map((version) => keyring.hash('request-fingerprint', asked, version)),
+  };
 }
 
 function canonical(value: unknown): unknown {

@@ -6,6 +6,7 @@ export type ApiKeyRow = {
   id: string;
   sender_id: string;
   prefix: string;
+  lookup_version: number;
   roles: Role[];
   scopes: string[] | null;
   expires_at: Date | null;
@@ -22,6 +23,7 @@ export async function findApiKey(db: Kysely<Database>, secretHash: Buffer): Prom
       'api_keys.id',
       'api_keys.sender_id',
       'api_keys.prefix',
+      'api_keys.lookup_version',
       'api_keys.roles',
       'api_keys.scopes',
       'api_keys.expires_at',
@@ -41,6 +43,19 @@ export async function insertSender(
 
 export async function insertApiKey(db: Kysely<Database>, key: Insertable<ApiKeysTable>): Promise<void> {
   await db.insertInto('api_keys').values(key).execute();
+}
+
+/** Puts a key's hash under a newer version of the lookup key; a process that knows more has the last word. */
+export async function setApiKeyHash(
+  db: Kysely<Database>,
+  key: { id: string; secretHash: Buffer; lookupVersion: number },
+): Promise<void> {
+  await db
+    .updateTable('api_keys')
+    .set({ secret_hash: key.secretHash, lookup_version: key.lookupVersion })
+    .where('id', '=', key.id)
+    .where('lookup_version', '<', key.lookupVersion)
+    .execute();
 }
 
 /** Keeps the time of the first revocation. @returns that time; undefined when no key has the prefix */

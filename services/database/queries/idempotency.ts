@@ -7,6 +7,8 @@ export type IdempotencyClaim = {
   key: string;
   /** hash of method, path and body */
   fingerprint: Buffer;
+  /** the same under other versions of the lookup key: a repeat may come after a rotation, or at another process */
+  otherFingerprints?: readonly Buffer[];
   status: number;
   body: unknown;
   location: string | null;
@@ -78,7 +80,7 @@ export async function deleteExpiredIdempotencyKeys(
   return Number(numAffectedRows ?? 0);
 }
 
-type AskedKey = Pick<IdempotencyClaim, 'scopeId' | 'key' | 'fingerprint'>;
+type AskedKey = Pick<IdempotencyClaim, 'scopeId' | 'key' | 'fingerprint' | 'otherFingerprints'>;
 
 /** The answer that a key has, without taking it; `fresh` where it has none. */
 export async function findIdempotencyAnswer(
@@ -103,7 +105,7 @@ export async function earlierAnswer(db: Kysely<Database>, asked: AskedKey): Prom
 
 async function storedAnswer(
   db: Kysely<Database>,
-  { scopeId, key, fingerprint }: AskedKey,
+  { scopeId, key, fingerprint, otherFingerprints = [] }: AskedKey,
 ): Promise<IdempotencyAnswer | undefined> {
   const earlier = await db
     .selectFrom('idempotency_keys')
@@ -112,6 +114,7 @@ async function storedAnswer(
     .where('key', '=', key)
     .executeTakeFirst();
   if (!earlier) return undefined;
-  if (!earlier.fingerprint.equals(fingerprint)) return { kind: 'mismatch' };
+  const isSame = [fingerprint, ...otherFingerprints].some((one) => earlier.fingerprint.equals(one));
+  if (!isSame) return { kind: 'mismatch' };
   return { kind: 'replay', status: earlier.status, body: earlier.body, location: earlier.location };
 }

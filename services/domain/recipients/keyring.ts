@@ -2,50 +2,43 @@ import {
   type CipherKey,
   createCipheriv,
   createDecipheriv,
-  createHmac,
   createSecretKey,
-  hkdfSync,
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
 import { z } from 'zod';
+import { keyBytes, type LookupKeys, lookupFile, lookupKeys } from './lookup-keys.ts';
 
-/** The installation's secret keys: some wrap data keys and can rotate, one is the root of all keyed hashes. */
+/** The installation's secret keys: some wrap data keys, others are the root of all keyed hashes. Both can rotate. */
 export type Keyring = {
   currentKeyId: string;
   wrappingKeys: ReadonlyMap<string, KeyObject>;
-  /** keyed hash (HMAC-SHA-256, 32 bytes) for one purpose; hashes of two purposes never match */
-  hash: (purpose: HashPurpose, data: string | Uint8Array) => Buffer;
+  lookup: Pick<LookupKeys, 'current' | 'versions' | 'retired'>;
+  hash: LookupKeys['hash'];
 };
 
-export type HashPurpose =
-  | 'blind-index'
-  | 'api-key'
-  | 'claim-token'
-  | 'voucher-code'
-  | 'voucher-code-hash'
-  | 'request-fingerprint';
-
 /**
- * Reads a keyring file: `{"current": "k1", "keys": {"k1": "<32 bytes, base64>"}, "lookup": "<32 bytes, base64>"}`.
+ * Reads a keyring file: `{"current": "k1", "keys": {"k1": "<32 bytes, base64>"}, "lookup": "<32 bytes, base64>"}`, or with
+ * versions of the lookup key: `"lookup": {"current": 2, "keys": {"1": "…", "2": "…"}, "retired": [1]}`.
  * @throws Error naming the field that is wrong, never its value
  */
 export function parseKeyring(json: string): Keyring {
-  const file = keyringFile.safeParse(parseJson(json));
-  if (!file.success) {
-    const problems = file.error.issues.map((issue) => `${issue.path.join('.') || 'file'}: ${issue.message}`);
-    throw new Error(`the keyring file is not usable: ${problems.join('; ')}`);
-  }
-  const { current, keys, lookup } = file.data;
-  const lookupKeys = new Map(hashPurposes.map((purpose) => [purpose, deriveKey(lookup, purpose)]));
+  const { current, keys, lookup } = readKeyringFile(json);
+  const { hash, ...versions } = lookupKeys(lookup);
   return {
     currentKeyId: current,
     wrappingKeys: new Map(Object.entries(keys).map(([id, key]) => [id, createSecretKey(key)])),
-    hash: (purpose, data) =>
-      createHmac('sha256', lookupKeys.get(purpose) as KeyObject)
-        .update(data)
-        .digest(),
+    lookup: versions,
+    hash,
   };
+}
+
+/** The file as data. @throws Error as {@link parseKeyring} */
+export function readKeyringFile(json: string): z.output<typeof keyringFile> {
+  const file = keyringFile.safeParse(parseJson(json));
+  if (file.success) return file.data;
+  const problems = file.error.issues.map((issue) => `${issue.path.join('.') || 'file'}: ${issue.message}`);
+  throw new Error(`the keyring file is not usable: ${problems.join('; ')}`);
 }
 
 /** A fresh keyring file with one wrapping key. Losing it makes every sealed recipient unreadable. */
@@ -73,28 +66,9 @@ export function unseal(key: CipherKey, sealed: Uint8Array, context: string): Buf
   return Buffer.concat([decipher.update(sealed.subarray(29)), decipher.final()]);
 }
 
-const hashPurposes: HashPurpose[] = [
-  'blind-index',
-  'api-key',
-  'claim-token',
-  'voucher-code',
-  'voucher-code-hash',
-  'request-fingerprint',
-];
-
-const keyBytes = z.base64().transform((text, context) => {
-  const bytes = Buffer.from(text, 'base64');
-  if (bytes.length !== 32) context.addIssue('needs exactly 32 bytes in base64 (openssl rand -base64 32)');
-  return bytes;
-});
-
 const keyringFile = z
-  .strictObject({ current: z.string().min(1), keys: z.record(z.string(), keyBytes), lookup: keyBytes })
+  .strictObject({ current: z.string().min(1), keys: z.record(z.string(), keyBytes), lookup: lookupFile })
   .refine((file) => file.current in file.keys, { path: ['current'], message: 'names no key of "keys"' });
-
-function deriveKey(root: Buffer, purpose: HashPurpose): KeyObject {
-  return createSecretKey(Buffer.from(hkdfSync('sha256', root, '', `largesse/${purpose}/v1`, 32)));
-}
 
 function parseJson(json: string): unknown {
   try {

@@ -4,15 +4,20 @@ import { fromUuid } from '../ids.ts';
 import type { Keyring } from '../recipients/keyring.ts';
 import { looksLikeApiKey, type Principal, type Scope } from './api-key.ts';
 
+export type AuthenticateDeps = {
+  findKey: (secretHash: Buffer) => Promise<ApiKeyRow | undefined>;
+  /** Stores a hash under the current version of the lookup key. Never rejects: the old one still serves. */
+  renewHash: (key: { id: string; secretHash: Buffer; lookupVersion: number }) => Promise<void>;
+  keyring: Keyring;
+  now: Date;
+};
+
 /**
  * Whose key this is. Looked up by its keyed hash, so that no comparison of secrets takes time that could be measured.
  * @throws DomainError `unauthenticated`
  */
-export async function authenticate(
-  deps: { findKey: (secretHash: Buffer) => Promise<ApiKeyRow | undefined>; keyring: Keyring; now: Date },
-  key: string,
-): Promise<Principal> {
-  const found = looksLikeApiKey(key) ? await deps.findKey(deps.keyring.hash('api-key', key)) : undefined;
+export async function authenticate(deps: AuthenticateDeps, key: string): Promise<Principal> {
+  const found = looksLikeApiKey(key) ? await findUnderAnyVersion(deps, key) : undefined;
   if (!found) throw new DomainError('unauthenticated', 'the API key is not known');
   for (const rule of refusals) {
     const reason = rule(found, deps.now);
@@ -25,6 +30,26 @@ export async function authenticate(
     roles: found.roles,
     scopes: found.scopes as Scope[] | null,
   };
+}
+
+/**
+ * A key is hashed anew when it is used, so that a version of the lookup key falls out of use by itself. Upward only:
+ * beside a process whose current version is still the older one, the two would write the row in turns.
+ */
+async function findUnderAnyVersion(
+  { findKey, renewHash, keyring }: AuthenticateDeps,
+  key: string,
+): Promise<ApiKeyRow | undefined> {
+  for (const version of keyring.lookup.versions) {
+    const found = await findKey(keyring.hash('api-key', key, version));
+    if (found === undefined) continue;
+    const lookupVersion = keyring.lookup.current;
+    if (version < lookupVersion) {
+      await renewHash({ id: found.id, secretHash: keyring.hash('api-key', key), lookupVersion });
+    }
+    return found;
+  }
+  return undefined;
 }
 
 /** Told to holders of the right secret only, so each may say plainly what is wrong. */

@@ -29,6 +29,7 @@ export async function createApiKey(
     name: draft.name,
     prefix,
     secret_hash: deps.keyring.hash('api-key', key),
+    lookup_version: deps.keyring.lookup.current,
     roles: draft.roles,
     scopes: draft.scopes,
     expires_at: draft.expiresAt,

@@ -132,7 +132,12 @@ describe('create-sender and create-key', () => {
     expect([key.code, key.stdout]).toEqual([0, expect.stringMatching(/^lgk_[0-9a-z]{12}_[\w-]{43}$/)]);
     const keyring = parseKeyring(await readFile(join(folder, 'keyring.json'), 'utf8'));
     const principal = await authenticate(
-      { findKey: (hash) => findApiKey(database.db, hash), keyring, now: new Date() },
+      {
+        findKey: (hash) => findApiKey(database.db, hash),
+        renewHash: async () => undefined,
+        keyring,
+        now: new Date(),
+      },
       key.stdout,
     );
     expect(principal).toMatchObject({
@@ -164,7 +169,12 @@ describe('revoke-key', () => {
   const use = async (key: string) => {
     const keyring = parseKeyring(await readFile(join(folder, 'keyring.json'), 'utf8'));
     return await authenticate(
-      { findKey: (hash) => findApiKey(database.db, hash), keyring, now: new Date() },
+      {
+        findKey: (hash) => findApiKey(database.db, hash),
+        renewHash: async () => undefined,
+        keyring,
+        now: new Date(),
+      },
       key,
     );
   };

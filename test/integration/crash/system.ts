@@ -25,6 +25,7 @@ export type System = {
   emulator: Emulator;
   mail: MailServer;
   keyring: Keyring;
+  keyringText: string;
   queueName: string;
   /** between the API and SQS */
   apiProxy: FaultProxy;
@@ -72,6 +73,7 @@ export async function createSystem(): Promise<System> {
     emulator,
     mail,
     keyring,
+    keyringText,
     queueName,
     apiProxy,
     consumerProxy,
