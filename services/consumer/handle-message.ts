@@ -1,8 +1,8 @@
 import { classifyFailure } from '../domain/failure-classes.ts';
-import { type Message, parseMessage } from '../domain/messages.ts';
+import { type Message, type NotUnderstood, readMessage } from '../domain/messages.ts';
 import { extendContext, withContext } from '../observability/context.ts';
 import { fullJitterMs } from '../queue/backoff.ts';
-import { decodeEnvelope, type Envelope } from '../queue/envelope.ts';
+import { decodeEnvelope, type ReceivedEnvelope } from '../queue/envelope.ts';
 import type { Handler, HandlerContext, QueueMessage } from '../queue/message.ts';
 import type { Claims } from './claims.ts';
 import type { DeliverDeps } from './deliver.ts';
@@ -29,8 +29,8 @@ export function createHandler(deps: HandleDeps): Handler {
 
 /** Synchronous up to the claim, so that the messages of one receive meet in one batch. */
 function handle(deps: HandleDeps, received: QueueMessage, context: HandlerContext): Promise<Handled> {
-  const decoded = decode(received.body);
-  if (decoded.kind === 'poison') return Promise.resolve(decoded.handled);
+  const decoded = decode(received, deps.retry.random);
+  if (decoded.kind === 'handled') return Promise.resolve(decoded.handled);
   return dispatch(deps, decoded.message, received, context).catch((error: unknown) =>
     leaveInQueue(deps, received, error),
   );
@@ -54,27 +54,48 @@ async function dispatch(
   }
 }
 
-type Decoded = { kind: 'message'; message: Message } | { kind: 'poison'; handled: Handled };
+type Decoded = { kind: 'message'; message: Message } | { kind: 'handled'; handled: Handled };
 
-function decode(body: string): Decoded {
-  let envelope: Envelope;
+function decode({ body, receiveCount }: QueueMessage, random: () => number): Decoded {
+  let envelope: ReceivedEnvelope;
   try {
     envelope = decodeEnvelope(body);
   } catch {
-    return poison('envelope_unreadable');
+    return { kind: 'handled', handled: poison('envelope_unreadable') };
   }
   if (envelope.request_id !== undefined) extendContext({ request_id: envelope.request_id });
-  try {
-    return { kind: 'message', message: parseMessage(envelope) };
-  } catch {
-    return poison('message_unknown');
-  }
+  const read = readMessage(envelope);
+  if (read.kind === 'message') return read;
+  const handled =
+    read.kind === 'invalid' ? poison('message_unknown') : leaveToOthers(read.code, receiveCount, random);
+  return { kind: 'handled', handled };
 }
 
 /** Why in detail is for whoever looks at the body in the dead-letter queue: quoted here, it could put anything into the log. */
-function poison(code: string): Decoded {
+function poison(code: string): Handled {
   const outcome = { kind: 'dead-letter', class: 'poison', reason: code } as const;
-  return { kind: 'poison', handled: { result: 'poison', class: 'poison', code, outcome } };
+  return { result: 'poison', class: 'poison', code, outcome };
+}
+
+/** At first others may be there already; later they are still to come. */
+const firstWaitSeconds = 5;
+const longestWaitSeconds = 900;
+
+/**
+ * A newer release is at work beside this one. Its message goes back for whoever knows it: for 5 s, 10, 20 … 15 min at most,
+ * of which half is jitter. With the 20 receives that a queue allows by default these are one and a half to three hours,
+ * until SQS moves it to the dead-letter queue, where it waits on.
+ */
+function leaveToOthers(code: NotUnderstood, receiveCount: number, random: () => number): Handled {
+  const doublings = Math.min(Math.max(receiveCount - 1, 0), 20);
+  const ceiling = Math.min(longestWaitSeconds, firstWaitSeconds * 2 ** doublings);
+  const delaySeconds = Math.ceil(ceiling / 2 + (random() * ceiling) / 2);
+  return {
+    result: 'not_understood',
+    class: 'unknown',
+    code,
+    outcome: { kind: 'retry', delaySeconds, reason: code },
+  };
 }
 
 /** Nothing was claimed, so there is no attempt to count: SQS's own counter spaces the retries of a database that is away. */

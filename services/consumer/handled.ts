@@ -26,6 +26,8 @@ export type HandledResult =
   | 'not_due'
   | 'missing'
   | 'poison'
+  /** of another release: left for those who know its type and version */
+  | 'not_understood'
   /** another worker took over meanwhile */
   | 'overtaken'
   /** the outcome could not be recorded; the message stays */

@@ -46,6 +46,7 @@ const needsAttention: ReadonlySet<Handled['result']> = new Set([
   'given_up',
   'missing',
   'poison',
+  'not_understood',
   'overtaken',
   'unsettled',
   'unclaimed',

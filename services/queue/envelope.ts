@@ -1,27 +1,37 @@
 import { z } from 'zod';
 
-/**
- * What a message body is: ids and times, never personal data, never a value that the database also knows. Strict: a field
- * that we do not know means that a newer producer is at work, and guessing at it could pay the wrong thing.
- */
-const envelopeSchema = z.strictObject({
-  type: z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/),
-  version: z.int().min(1),
+const type = z.string().regex(/^[a-z][a-z0-9_.-]{0,63}$/);
+const version = z.int().min(1);
+const traceparent = z.string().regex(/^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/);
+const requestId = z.string().regex(/^[\x21-\x7e]{1,128}$/);
+
+/** What a message body is: ids and times, never personal data, never a value that the database also knows. */
+const writtenSchema = z.strictObject({
+  type,
+  version,
   id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
   occurred_at: z.iso.datetime(),
   /** How many attempts the sender knew of. A hint for logs: the counter that decides lives in Postgres. */
   attempt_hint: z.int().min(0),
-  traceparent: z
-    .string()
-    .regex(/^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/)
-    .optional(),
-  request_id: z
-    .string()
-    .regex(/^[\x21-\x7e]{1,128}$/)
-    .optional(),
+  traceparent: traceparent.optional(),
+  request_id: requestId.optional(),
 });
 
-export type Envelope = z.infer<typeof envelopeSchema>;
+/**
+ * As much of it as every release, older or newer, must agree on: what it asks for, and in which version. What a version
+ * means by its other fields is for whoever knows it to say; a field that is added is ignored by those who do not, and a
+ * hint that is written otherwise is no hint.
+ */
+const readSchema = z.object({
+  type,
+  version,
+  id: z.unknown().optional(),
+  traceparent: traceparent.optional().catch(undefined),
+  request_id: requestId.optional().catch(undefined),
+});
+
+export type Envelope = z.infer<typeof writtenSchema>;
+export type ReceivedEnvelope = z.infer<typeof readSchema>;
 
 /** A body that no retry can make readable. `message` tells where it is wrong and never quotes the body. */
 export class PoisonMessageError extends Error {
@@ -29,13 +39,13 @@ export class PoisonMessageError extends Error {
   readonly code = 'poison';
 }
 
-/** @throws PoisonMessageError when a field would be refused by `decodeEnvelope`: better at the sender than in the queue. */
+/** @throws PoisonMessageError when a field is not as it is to be written: better at the sender than in the queue. */
 export function encodeEnvelope(envelope: Envelope): string {
-  return JSON.stringify(parse(envelope));
+  return JSON.stringify(parse(writtenSchema, envelope));
 }
 
-/** @throws PoisonMessageError when the body is not JSON or not an envelope. */
-export function decodeEnvelope(body: string): Envelope {
+/** @throws PoisonMessageError when the body is not JSON or not an envelope of any release. */
+export function decodeEnvelope(body: string): ReceivedEnvelope {
   let value: unknown;
   try {
     value = JSON.parse(body);
@@ -43,16 +53,11 @@ export function decodeEnvelope(body: string): Envelope {
     // The parser's own message quotes the body, which may hold what must not reach a log.
     throw new PoisonMessageError('body is not JSON');
   }
-  return parse(value);
+  return parse(readSchema, value);
 }
 
-/** Same message, same key, however often it is delivered. */
-export function messageKey(envelope: Pick<Envelope, 'type' | 'id'>): string {
-  return `${envelope.type}:${envelope.id}`;
-}
-
-function parse(value: unknown): Envelope {
-  const result = envelopeSchema.safeParse(value);
+function parse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new PoisonMessageError(`body is not an envelope: ${result.error.issues.map(describe).join('; ')}`);
 }

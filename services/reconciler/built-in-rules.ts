@@ -5,6 +5,7 @@ export type Ruling = Pick<Judgement, 'verdict' | 'rule' | 'why' | 'deleteOnly'>;
 
 /** Names that no rule of a policy may take: in the records they say that a built-in rule decided. */
 export const builtInRuleNames: ReadonlySet<string> = new Set([
+  'other-release',
   'in-delivery',
   'max-redrives',
   'circuit-breaker',
@@ -25,6 +26,18 @@ export const resumptions: ((letter: SeenLetter) => Ruling | null)[] = [
 
 /** What overrules a rule of the policy. First match wins. */
 export const guards: ((ruling: Ruling, letter: SeenLetter, policy: Policy) => Ruling | null)[] = [
+  // While releases run side by side nobody may judge what only the other one knows. A rule that names the reason is a person's word.
+  ({ verdict, rule }, { foreign, reason }, { rules }) =>
+    foreign &&
+    verdict !== 'wait' &&
+    !rules.some(({ name, match }) => name === rule && match.reasons?.includes(reason))
+      ? {
+          verdict: 'wait',
+          rule: 'other-release',
+          why: `only another release knows what it asks for (${reason})`,
+          deleteOnly: false,
+        }
+      : null,
   // To fail a gift under a worker that is sending its mail would hand out a claim link to nothing.
   ({ verdict }, { leased }) =>
     leased && (verdict === 'redrive' || verdict === 'quarantine')

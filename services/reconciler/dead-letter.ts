@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FailureClass } from '../database/states.ts';
-import { type Message, messageKey, parseMessage } from '../domain/messages.ts';
-import { decodeEnvelope, type Envelope, PoisonMessageError } from '../queue/envelope.ts';
+import { type Message, messageKey, type NotUnderstood, readMessage } from '../domain/messages.ts';
+import { decodeEnvelope, PoisonMessageError, type ReceivedEnvelope } from '../queue/envelope.ts';
 import type { QueueMessage } from '../queue/message.ts';
 import { creationContext, formatTraceparent } from '../queue/trace-context.ts';
 
@@ -13,8 +13,10 @@ export type DeadLetter = {
   class: FailureClass;
   /** why it died; a fixed text of ours unless another producer wrote the attribute */
   reason: string;
-  /** what it asks for; null when it is poison */
+  /** what it asks for; null when it is poison, or of another release */
   content: Message | null;
+  /** its type or version is of another release, which will know what to do with it */
+  foreign: boolean;
   requestId: string | null;
   /** W3C traceparent of its creation */
   traceparent: string | undefined;
@@ -25,24 +27,27 @@ export function readDeadLetter(message: QueueMessage): DeadLetter {
   const origin = creationContext(message);
   const traceparent = origin === undefined ? undefined : formatTraceparent(origin);
   const read = parse(message.body);
-  if ('poison' in read) {
+  if ('content' in read) {
     return {
       message,
-      key: poisonKey(message.body),
-      class: 'poison',
-      reason: read.poison,
-      content: null,
-      requestId: null,
+      key: messageKey(read.content),
+      class: recordedClass(message),
+      reason: recorded(message, 'dead_letter_reason') ?? movedBySqs,
+      content: read.content,
+      foreign: false,
+      requestId: read.envelope.request_id ?? null,
       traceparent,
     };
   }
+  const foreign = 'foreign' in read;
   return {
     message,
-    key: messageKey(read.content),
-    class: recordedClass(message),
-    reason: recorded(message, 'dead_letter_reason') ?? movedBySqs,
-    content: read.content,
-    requestId: read.envelope.request_id ?? null,
+    key: bodyKey(foreign ? 'foreign' : 'poison', message.body),
+    class: foreign ? 'unknown' : 'poison',
+    reason: foreign ? read.foreign : read.poison,
+    content: null,
+    foreign,
+    requestId: null,
     traceparent,
   };
 }
@@ -50,29 +55,37 @@ export function readDeadLetter(message: QueueMessage): DeadLetter {
 /** SQS moves a message itself when it was received too often: then nobody has written down why. */
 const movedBySqs = 'received too often without an outcome (maxReceiveCount)';
 
-function parse(body: string): { envelope: Envelope; content: Message } | { poison: string } {
+type Read =
+  | { envelope: ReceivedEnvelope; content: Message }
+  | { poison: string }
+  | { foreign: NotUnderstood };
+
+function parse(body: string): Read {
   try {
     const envelope = decodeEnvelope(body);
-    return { envelope, content: parseMessage(envelope) };
+    const read = readMessage(envelope);
+    if (read.kind === 'message') return { envelope, content: read.message };
+    if (read.kind === 'not_understood') return { foreign: read.code };
+    return { poison: 'body is an envelope without an id of ours' };
   } catch (error) {
-    // zod's own words may quote the body; where it is wrong, our decoder has said without a quotation.
-    if (error instanceof PoisonMessageError) return { poison: error.message };
-    return { poison: 'body is an envelope of an unknown type, version or id' };
+    // Where it is wrong, our decoder has said without a quotation.
+    return { poison: error instanceof PoisonMessageError ? error.message : 'body can not be read' };
   }
 }
 
 const classes: ReadonlySet<string> = new Set<FailureClass>(['transient', 'permanent', 'poison', 'unknown']);
 
+/** What is readable here is no poison: an older consumer called it so, which did not know its type, version or field. */
 function recordedClass(message: QueueMessage): FailureClass {
   const text = recorded(message, 'dead_letter_class') ?? '';
-  return classes.has(text) ? (text as FailureClass) : 'unknown';
+  return classes.has(text) && text !== 'poison' ? (text as FailureClass) : 'unknown';
 }
 
 function recorded(message: QueueMessage, name: string): string | undefined {
   return message.attributes[name]?.StringValue;
 }
 
-/** A poison message has no id of its own: the same bytes are the same message, or its redrives could not be counted. */
-function poisonKey(body: string): string {
-  return `poison:${createHash('sha256').update(body).digest('hex').slice(0, 32)}`;
+/** Without an id that can be read, the same bytes are the same message, or its redrives could not be counted. */
+function bodyKey(kind: 'poison' | 'foreign', body: string): string {
+  return `${kind}:${createHash('sha256').update(body).digest('hex').slice(0, 32)}`;
 }

@@ -107,7 +107,20 @@ export function storedCounts(counts: RunCounts, circuit: Circuit): Record<string
 
 type Finding = (findings: Findings) => [count: number, sentence: string];
 
+/** A rollout that lasts longer than this is no rollout any more. */
+const foreignPatienceSeconds = 24 * 3_600;
+
 const forPerson: Finding[] = [
+  ({ results }) => [
+    countOf(
+      results,
+      ({ letter, outcome, verdict }) =>
+        letter.foreign &&
+        letter.ageSeconds > foreignPatienceSeconds &&
+        (outcome === 'waits' || verdict === 'wait'),
+    ),
+    'messages of another release have waited for it for more than 24 h',
+  ],
   ({ results }) => [
     countOf(
       results,

@@ -39,14 +39,38 @@ describe('reading a dead letter', () => {
     const attributes = { dead_letter_class: attribute('transient') };
     for (const body of [
       'ada@example.com',
-      envelope({ type: 'gift.unwrap' }),
-      envelope({ version: 2 }),
       envelope({ id: 'gft_x' }),
+      '{"type": "gift.deliver", "version": "ada@example.com"}',
     ]) {
       const read = readDeadLetter(message(body, { attributes }));
       expect(read).toMatchObject({ class: 'poison', content: null });
       expect(read.reason).not.toContain('ada@example.com');
     }
+  });
+
+  test.each([
+    [envelope({ type: 'gift.unwrap' }), 'unknown_message_type'],
+    [envelope({ version: 2 }), 'unknown_message_version'],
+  ])('old and new side by side: what another release knows is unknown and no poison: %#', (body, reason) => {
+    const attributes = { dead_letter_class: attribute('poison') };
+    expect(readDeadLetter(message(body, { attributes }))).toMatchObject({
+      class: 'unknown',
+      reason,
+      content: null,
+      foreign: true,
+    });
+  });
+
+  test('old and new side by side: what an older consumer called poison and this release can read is not', () => {
+    const attributes = {
+      dead_letter_class: attribute('poison'),
+      dead_letter_reason: attribute('message_unknown'),
+    };
+    expect(readDeadLetter(message(envelope(), { attributes }))).toMatchObject({
+      class: 'unknown',
+      foreign: false,
+      content: { type: 'gift.deliver' },
+    });
   });
 
   test('the same poison has the same key under every message id, so that its redrives can be counted', () => {

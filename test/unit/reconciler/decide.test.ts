@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { decide } from '../../../services/reconciler/decide.ts';
 import { matchRule } from '../../../services/reconciler/policy.ts';
 import type { LetterResult } from '../../../services/reconciler/run.ts';
-import { countResults } from '../../../services/reconciler/run-report.ts';
+import { countResults, judgeRun } from '../../../services/reconciler/run-report.ts';
 import { anyLetter, anyRule, letter, standardPolicy } from './letters.ts';
 
 const closed = { state: 'closed', allowance: Number.POSITIVE_INFINITY } as const;
@@ -36,6 +36,52 @@ describe('the default policy', () => {
     ],
   ] as const)('%s', (_what, changes, expected) => {
     expect(verdictOf(changes)).toEqual(expected);
+  });
+});
+
+describe('old and new side by side: a message of another release', () => {
+  const foreign = {
+    foreign: true,
+    class: 'unknown',
+    reason: 'unknown_message_type',
+    content: null,
+    giftState: null,
+  } as const;
+
+  test('waits, however often it was redriven and whatever a rule for its class says', () => {
+    expect(verdictOf(foreign)).toEqual(['wait', 'other-release']);
+    expect(verdictOf({ ...foreign, redrives: 9 })).toEqual(['wait', 'other-release']);
+    const rules = [{ name: 'all', match: { classes: ['unknown' as const] }, verdict: 'quarantine' as const }];
+    const [judgement] = decide(standardPolicy({ rules }), [letter(foreign)], closed);
+    expect(judgement).toMatchObject({ verdict: 'wait', rule: 'other-release' });
+  });
+
+  test('is judged by a rule that a person wrote for its very reason', () => {
+    const rules = [
+      { name: 'mine', match: { reasons: ['unknown_message_type'] }, verdict: 'quarantine' as const },
+    ];
+    const [judgement] = decide(standardPolicy({ rules }), [letter(foreign)], closed);
+    expect(judgement).toMatchObject({ verdict: 'quarantine', rule: 'mine' });
+  });
+
+  test('needs a person when no release that knows it has come within a day', () => {
+    const outcomeAt = (ageSeconds: number) => {
+      const judgements = decide(standardPolicy(), [letter({ ...foreign, ageSeconds })], closed);
+      const results = judgements.map((judgement): LetterResult => ({ ...judgement, outcome: 'waits' }));
+      return judgeRun({
+        results,
+        depth: 1,
+        scanComplete: true,
+        circuit: { state: 'closed' } as never,
+        stuck: null,
+        sweep: null,
+      });
+    };
+    expect(outcomeAt(86_400).outcome).toBe('converged');
+    expect(outcomeAt(86_401)).toMatchObject({
+      outcome: 'needs_person',
+      reasons: [expect.stringContaining('another release')],
+    });
   });
 });
 
