@@ -19,7 +19,6 @@ export function buildApp(deps: ApiDeps): Express {
   const guards = createGuards(deps);
   app.disable('x-powered-by');
   app.disable('etag');
-  app.set('trust proxy', deps.settings.trustProxy);
   app.set('query parser', readQuery);
   app.use(requestContext(deps));
   app.use(closeWhileStopping(deps.stopping));

@@ -12,6 +12,7 @@ import {
   tracingEnv,
   wholeNumber,
 } from '../runtime/env-variables.ts';
+import { readNetworks, type TrustedProxies } from './middleware/client-address.ts';
 
 const budget = (quota: number, what: string) =>
   wholeNumber(1, 1_000_000_000)
@@ -32,7 +33,6 @@ export const apiEnv = z.object({
   MAX_RETRY_COUNT: processingEnv.MAX_RETRY_COUNT,
   TRUST_PROXY: z
     .string()
-    .regex(/^(\d{1,2}|[0-9a-fA-F:./, ]+|loopback|linklocal|uniquelocal)$/, 'is neither a number nor networks')
     .optional()
     .transform(toTrustProxy)
     .describe(
@@ -54,7 +54,13 @@ export const apiEnv = z.object({
 
 export type ApiConfig = z.output<typeof apiEnv>;
 
-function toTrustProxy(text: string | undefined): boolean | number | string[] {
+function toTrustProxy(text: string | undefined, context: z.RefinementCtx): TrustedProxies {
   if (text === undefined) return false;
-  return /^\d+$/.test(text) ? Number(text) : text.split(',').map((network) => network.trim());
+  if (/^\d{1,2}$/.test(text)) return Number(text);
+  try {
+    return readNetworks(text);
+  } catch {
+    context.addIssue('is neither a number of proxies nor a list of networks');
+    return z.NEVER;
+  }
 }

@@ -10,6 +10,7 @@ import type { ReadinessCheck } from '../runtime/admin-server.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { FindKey } from './key-cache.ts';
 import type { LedgerCheck } from './ledger-check.ts';
+import type { TrustedProxies } from './middleware/client-address.ts';
 import type { QueueReport } from './queue-report.ts';
 import type { RateLimits } from './rate-limits.ts';
 
@@ -37,8 +38,8 @@ export type ApiDeps = {
 export type ApiSettings = {
   /** base of claim links, without a slash at its end */
   publicUrl: string;
-  /** what Express calls `trust proxy`: false, a number of hops, or networks */
-  trustProxy: boolean | number | string[];
+  /** whose X-Forwarded-For is believed */
+  trustProxy: TrustedProxies;
   /** least time between two mails that a sender asks for, per gift */
   resendCooldownSeconds: number;
   /** how often a sender may ask for another mail, per gift */

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import { type BudgetRow, takePoints } from '../database/queries/rate-limits.ts';
+import { type BudgetRow, type PointsAsked, takePoints } from '../database/queries/rate-limits.ts';
 import type { Database } from '../database/schema.ts';
 import { Together } from './together.ts';
 
@@ -10,8 +10,6 @@ export type RateLimitStoreOptions = {
   onFailure: (error: unknown) => void;
 };
 
-type Taking = { key: string; points: number; windowMs: number };
-
 /**
  * Budgets in Postgres. One statement runs at a time and takes all that came in while the last one ran: under load a
  * request costs a fraction of a round trip, and no two wait for one row. Answers or fails within `timeoutMs`.
@@ -19,7 +17,7 @@ type Taking = { key: string; points: number; windowMs: number };
 export class RateLimitStore {
   readonly #db: Kysely<Database>;
   readonly #options: RateLimitStoreOptions;
-  readonly #together = new Together<Taking, BudgetRow>({
+  readonly #together = new Together<PointsAsked, BudgetRow>({
     run: (batch) => this.#run(batch),
     lanes: 1,
     maxSize: 500,
@@ -31,22 +29,24 @@ export class RateLimitStore {
     this.#options = options;
   }
 
-  /** Takes points from the budget of a key; answers how many are taken by now, this time's included. */
-  take(key: string, points: number, windowMs: number): Promise<BudgetRow> {
+  /** Takes a point from the budget of a key; answers whether there was one, and how many are taken by now. */
+  take(asked: PointsAsked): Promise<BudgetRow> {
     if (this.#isPaused()) return Promise.reject(paused());
-    return this.#together.add({ key, points, windowMs });
+    return this.#together.add(asked);
   }
 
-  async #run(batch: readonly Taking[]): Promise<BudgetRow[]> {
+  async #run(batch: readonly PointsAsked[]): Promise<BudgetRow[]> {
     // They queued behind a statement that failed; another one would cost them another time-out.
     if (this.#isPaused()) throw paused();
-    const byKey = new Map<string, Taking>();
-    for (const { key, points, windowMs } of batch) {
-      byKey.set(key, { key, windowMs, points: points + (byKey.get(key)?.points ?? 0) });
+    const byKey = new Map<string, PointsAsked>();
+    for (const asked of batch) {
+      byKey.set(asked.key, { ...asked, points: asked.points + (byKey.get(asked.key)?.points ?? 0) });
     }
     try {
-      const taking = takePoints(this.#db, [...byKey.values()], Date.now());
-      return oneByOne(batch, await within(this.#options.timeoutMs, taking));
+      return oneByOne(
+        batch,
+        await within(this.#options.timeoutMs, takePoints(this.#db, [...byKey.values()])),
+      );
     } catch (error) {
       this.#pausedUntil = performance.now() + this.#options.pauseMs;
       this.#options.onFailure(error);
@@ -63,16 +63,17 @@ function paused(): Error {
   return new Error('the store failed a moment ago');
 }
 
-/** Each is told the count as it stood after its own turn, as if they had come one after the other. */
-function oneByOne(batch: readonly Taking[], rows: readonly BudgetRow[]): BudgetRow[] {
-  const left = new Map(rows.map((row) => [row.key, row]));
-  const backwards = batch.toReversed().map(({ key, points }) => {
+/** What a budget granted goes to those who came first; each is told the count as it stood after its own turn. */
+function oneByOne(batch: readonly PointsAsked[], rows: readonly BudgetRow[]): BudgetRow[] {
+  const left = new Map(rows.map((row) => [row.key, { ...row, used: row.used - row.granted }]));
+  return batch.map(({ key, points }) => {
     const row = left.get(key);
     if (!row) throw new Error('a budget is missing from the answer of the store');
-    left.set(key, { ...row, points: row.points - points });
-    return row;
+    const granted = Math.min(points, row.granted);
+    const after = { ...row, granted: row.granted - granted, used: row.used + granted };
+    left.set(key, after);
+    return { ...after, granted };
   });
-  return backwards.reverse();
 }
 
 async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {

@@ -1,14 +1,9 @@
 import { createHash } from 'node:crypto';
-import {
-  type IRateLimiterPostgresOptions,
-  RateLimiterMemory,
-  RateLimiterPostgres,
-  RateLimiterRes,
-} from 'rate-limiter-flexible';
 import type { DatabaseClient } from '../database/client.ts';
 import { RateLimitStore } from './rate-limit-store.ts';
+import { SlidingWindows, slotMsOf } from './sliding-window.ts';
 
-/** A budget of `quota` requests per `windowSeconds` for each key. */
+/** At most `quota` requests of a key in any `windowSeconds`. */
 export type RateLimitPolicy = { name: 'ip' | 'key' | 'claim'; quota: number; windowSeconds: number };
 
 export type RateLimitVerdict = { allowed: boolean; remaining: number; resetSeconds: number };
@@ -26,6 +21,8 @@ export type RateLimitOptions = {
   /** how long the store may take before this process decides by itself */
   timeoutMs?: number;
   onStoreFailure?: (error: unknown) => void;
+  /** of this process, and steady */
+  nowMs?: () => number;
 };
 
 /** Budgets kept in Postgres, shared by all API processes; in this process's memory while Postgres hangs or is away. */
@@ -35,60 +32,69 @@ export function createRateLimits(client: DatabaseClient, options: RateLimitOptio
     pauseMs: 1_000,
     onFailure: options.onStoreFailure ?? (() => undefined),
   });
+  const nowMs = options.nowMs ?? (() => performance.now());
   const limit = (name: RateLimitPolicy['name']) =>
-    createLimit({ store, client }, { name, ...options.policies[name] });
+    createLimit(store, { name, ...options.policies[name] }, nowMs);
   return { ip: limit('ip'), key: limit('key'), claim: limit('claim') };
 }
 
-function createLimit(
-  { store, client }: { store: RateLimitStore; client: DatabaseClient },
-  policy: RateLimitPolicy,
-): RateLimit {
+/** Networks and keys that a process remembers: some tens of megabytes when all of them are busy. */
+const maxKeys = 50_000;
+
+/**
+ * What this process lets through is noted here besides: when the store goes away or comes back, the window that was
+ * begun with the one goes on with the other. Whoever used it up here, or was refused there, costs no more statements.
+ */
+function createLimit(store: RateLimitStore, policy: RateLimitPolicy, nowMs: () => number): RateLimit {
   const { name, quota, windowSeconds } = policy;
-  const budget = { keyPrefix: name, points: quota, duration: windowSeconds };
-  const limiter = new StoredRateLimiter(store, {
-    ...budget,
-    storeClient: client.pool,
-    storeType: 'pool',
-    tableName: 'rate_limits',
-    tableCreated: true,
-    // The timekeepers do it, in small steps.
-    clearExpiredByTimeout: false,
-    // Whoever is over the budget costs no more writes until the window ends.
-    inMemoryBlockOnConsumed: quota + 1,
-    insuranceLimiter: new RateLimiterMemory(budget),
-  });
-  return { policy, consume: async (key) => toVerdict(await consume(limiter, fixedLength(key)), policy) };
+  const windowMs = windowSeconds * 1_000;
+  const own = new SlidingWindows({ quota, windowMs, maxKeys, nowMs });
+  const refused = new Refusals(nowMs);
+  const consume = async (key: string): Promise<RateLimitVerdict> => {
+    const id = `${name}/${fixedLength(key)}`;
+    const blockedMs = refused.remainingMs(id);
+    if (blockedMs > 0) return toVerdict(policy, { granted: 0, used: quota, reset_ms: blockedMs });
+    const here = own.look(id);
+    if (here.used >= quota) return toVerdict(policy, { granted: 0, ...here });
+    const row = await store.take({ key: id, points: 1, quota, slotMs: slotMsOf(windowMs) }).catch(() => null);
+    if (row === null) return toVerdict(policy, own.take(id));
+    if (row.granted === 0) refused.note(id, row.reset_ms);
+    // Requests may have passed without the store while this one waited for it.
+    else if (own.take(id).granted === 0) return toVerdict(policy, { granted: 0, ...own.look(id) });
+    return toVerdict(policy, row);
+  };
+  return { policy, consume };
 }
 
-/** Takes its points through our store: together with others, and bounded in time. Everything else is the library's. */
-class StoredRateLimiter extends RateLimiterPostgres {
-  readonly #store: RateLimitStore;
+/** Until when the store has nothing for a key. */
+class Refusals {
+  readonly #nowMs: () => number;
+  readonly #until = new Map<string, number>();
 
-  constructor(store: RateLimitStore, options: IRateLimiterPostgresOptions) {
-    super(options);
-    this.#store = store;
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
   }
 
-  async _upsert(key: string, points: number, windowMs: number) {
-    return { rows: [await this.#store.take(key, points, windowMs)] };
+  remainingMs(key: string): number {
+    return (this.#until.get(key) ?? 0) - this.#nowMs();
   }
-}
 
-async function consume(limiter: RateLimiterPostgres, key: string): Promise<RateLimiterRes & { over?: true }> {
-  try {
-    return await limiter.consume(key);
-  } catch (refusal) {
-    if (refusal instanceof RateLimiterRes) return Object.assign(refusal, { over: true } as const);
-    throw refusal;
+  note(key: string, forMs: number): void {
+    this.#until.delete(key);
+    this.#until.set(key, this.#nowMs() + forMs);
+    const [oldest] = this.#until.keys();
+    if (this.#until.size > maxKeys && oldest !== undefined) this.#until.delete(oldest);
   }
 }
 
-function toVerdict(result: RateLimiterRes & { over?: true }, policy: RateLimitPolicy): RateLimitVerdict {
+function toVerdict(
+  { quota }: RateLimitPolicy,
+  { granted, used, reset_ms: resetMs }: { granted: number; used: number; reset_ms: number },
+): RateLimitVerdict {
   return {
-    allowed: !result.over,
-    remaining: Math.max(0, Math.min(policy.quota, result.remainingPoints)),
-    resetSeconds: Math.min(policy.windowSeconds, Math.max(1, Math.ceil(result.msBeforeNext / 1_000))),
+    allowed: granted > 0,
+    remaining: Math.max(0, quota - used),
+    resetSeconds: Math.max(1, Math.ceil(resetMs / 1_000)),
   };
 }
 

@@ -63,7 +63,7 @@ const duties: { name: string; everyMs: number; run: Duty }[] = [
   {
     name: 'delete_ended_budgets',
     everyMs: 60_000,
-    run: (trx, { clock }) => deleteEndedBudgets(trx, clock().getTime(), step),
+    run: (trx) => deleteEndedBudgets(trx, step),
   },
 ];
 

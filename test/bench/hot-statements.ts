@@ -45,10 +45,10 @@ export function hotStatements(sender: FundedSender): Statements {
 }
 
 function ofRequests(sender: FundedSender): Statements {
-  const budgets = ['ip:0', 'key:new'].map((key) => ({ key, points: 1, windowMs: 60_000 }));
+  const budgets = ['ip:0', 'key:new'].map((key) => ({ key, points: 1, quota: 6_000, slotMs: 1_000 }));
   const secretHash = createHash('sha256').update('7700').digest();
   return [
-    ['take points from 2 budgets', (trx) => takePoints(trx, budgets, Date.now())],
+    ['take points from 2 budgets', (trx) => takePoints(trx, budgets)],
     ['look up an API key', (trx) => findApiKey(trx, secretHash)],
     ['accept one gift', (trx) => accept(trx, sender, 1)],
     ['accept 100 gifts', (trx) => accept(trx, sender, 100)],
@@ -93,7 +93,7 @@ function ofTimekeepers(): Statements {
     ['expire gifts', (trx) => expireGifts(trx, 100)],
     ['find stranded gifts', (trx) => requeueStranded(trx, { outbox }, stranded, 100)],
     ['delete old idempotency keys', (trx) => deleteExpiredIdempotencyKeys(trx, 30, 200)],
-    ['delete ended budgets', (trx) => deleteEndedBudgets(trx, Date.now(), 200)],
+    ['delete ended budgets', (trx) => deleteEndedBudgets(trx, 200)],
     ['claim outbox rows', (trx) => claimOutboxRows(trx, ['gifts'], 100, 30)],
   ];
 }

@@ -50,9 +50,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
 
   'the AWS SDK is known to queue only': only(/^@(aws-sdk|smithy|aws-crypto)\//, ['queue']),
 
-  'Express is known to api only': only(/^(express|helmet|rate-limiter-flexible|swagger-ui-dist)(\/|$)/, [
-    'api',
-  ]),
+  'Express is known to api only': only(/^(express|helmet|swagger-ui-dist)(\/|$)/, ['api']),
 
   'winston, prom-client and OpenTelemetry are known to observability only': only(
     /^(winston|logform|prom-client|@opentelemetry\/(?!api$).*)(\/|$)/,

@@ -1,15 +1,22 @@
-import { isIPv6 } from 'node:net';
 import type { Request, RequestHandler, Response } from 'express';
 import { serializeList } from 'structured-headers';
 import type { Metrics } from '../../observability/metrics.ts';
 import { Problem } from '../problem.ts';
 import type { RateLimit, RateLimitPolicy, RateLimits, RateLimitVerdict } from '../rate-limits.ts';
 import { principalOf } from './authenticate.ts';
+import { networkReader, type TrustedProxies } from './client-address.ts';
+
+type LimiterDeps = {
+  rateLimits: RateLimits;
+  metrics: Metrics;
+  settings: { trustProxy: TrustedProxies };
+};
 
 export type Limiters = Record<keyof RateLimits, RequestHandler>;
 
 /** Steps that take one request from a budget: of the caller's address, of their key, of their address for claims. */
-export function limiters({ rateLimits, metrics }: { rateLimits: RateLimits; metrics: Metrics }): Limiters {
+export function limiters({ rateLimits, metrics, settings }: LimiterDeps): Limiters {
+  const network = networkReader(settings.trustProxy);
   const step = (
     limit: RateLimit,
     keyOf: (request: Request, response: Response) => string,
@@ -25,8 +32,8 @@ export function limiters({ rateLimits, metrics }: { rateLimits: RateLimits; metr
     };
   };
   return {
-    ip: step(rateLimits.ip, (request) => network(request.ip ?? '')),
-    claim: step(rateLimits.claim, (request) => network(request.ip ?? '')),
+    ip: step(rateLimits.ip, network),
+    claim: step(rateLimits.claim, network),
     key: step(rateLimits.key, (_request, response) => principalOf(response).apiKeyId),
   };
 }
@@ -46,17 +53,5 @@ function append(response: Response, header: string, name: string, values: Record
 }
 
 function describe({ quota, windowSeconds }: RateLimitPolicy): string {
-  return `${quota} requests per ${windowSeconds} s`;
-}
-
-/** One subscriber has one IPv4 address, but a whole /64 of IPv6: by single address such a budget would have no end. */
-export function network(ip: string): string {
-  const v4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1];
-  if (v4 !== undefined || !isIPv6(ip)) return v4 ?? ip;
-  const [head = '', tail] = ip.split('%')[0]?.split('::') ?? [];
-  const before = head === '' ? [] : head.split(':');
-  const after = tail ? tail.split(':') : [];
-  const zeros = tail === undefined ? [] : Array.from({ length: 8 - before.length - after.length }, () => '0');
-  const groups = [...before, ...zeros, ...after].slice(0, 4);
-  return groups.map((group) => Number.parseInt(group, 16).toString(16)).join(':');
+  return `${quota} requests in any ${windowSeconds} s`;
 }

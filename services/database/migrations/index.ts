@@ -8,6 +8,7 @@ import * as deadLetters from './2026-11-21-006-dead-letters.ts';
 import * as deadLetterHistory from './2026-11-21-007-dead-letter-history.ts';
 import * as parkedOutbox from './2026-11-28-120-parked-outbox.ts';
 import * as balances from './2026-11-28-140-balances.ts';
+import * as slidingBudgets from './2026-11-28-170-sliding-budgets.ts';
 import * as lookupVersions from './2026-11-28-180-lookup-versions.ts';
 
 /** Named imports rather than a folder scan: a bundle has no folder. Keys order the migrations and never change. */
@@ -21,5 +22,6 @@ export const migrations: Record<string, Migration> = {
   '2026-11-21-007-dead-letter-history': deadLetterHistory,
   '2026-11-28-120-parked-outbox': parkedOutbox,
   '2026-11-28-140-balances': balances,
+  '2026-11-28-170-sliding-budgets': slidingBudgets,
   '2026-11-28-180-lookup-versions': lookupVersions,
 };

@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { network } from '../../../services/api/middleware/rate-limit.ts';
 import { findRefusedText, isCarriable, jsonPointer } from '../../../services/api/middleware/text.ts';
 import { html, page } from '../../../services/api/routes/claims/html.ts';
 
@@ -44,20 +43,6 @@ describe('text that can be carried', () => {
       }),
     );
   });
-});
-
-test.each([
-  ['192.0.2.7', '192.0.2.7'],
-  ['::ffff:192.0.2.7', '192.0.2.7'],
-  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
-  ['2001:DB8:0001:0002::6', '2001:db8:1:2'],
-  ['2001:db8::1', '2001:db8:0:0'],
-  ['::1', '0:0:0:0'],
-  ['::', '0:0:0:0'],
-  ['fe80::1%eth0', 'fe80:0:0:0'],
-  ['', ''],
-])('the network of %s is %s', (ip, expected) => {
-  expect(network(ip)).toBe(expected);
 });
 
 test('whatever a value holds, a page has no element and no attribute of its making', () => {

@@ -9,5 +9,6 @@ export const frozenMigrations: Readonly<Record<string, string>> = {
   '2026-11-21-007-dead-letter-history.ts': '8e147e0468f51cc497e646527426d080282faed320249212cf069b8be5906497',
   '2026-11-28-120-parked-outbox.ts': 'a6d808a2688acc1a37dc8e1eddd58b6f149fc1f83c61ab8b62a2a9f599165b97',
   '2026-11-28-140-balances.ts': 'e21d26992c088da9ce76a088f41250a9dc485b2b6e2f14fee1b0524915afe85d',
+  '2026-11-28-170-sliding-budgets.ts': '588bdd55247de840eea3822b1cf81658f033ab491cfd1bcde626f4610978d4aa',
   'refuse-illegal-transitions.ts': '753f2b7fbe8ed635a9631eed2054b9cd2034d5c82e2034bc90e4868e10f919cd',
 };
