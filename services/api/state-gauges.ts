@@ -71,13 +71,20 @@ function setDepth({ queueDepth }: Metrics, queue: string, depth: QueueDepth | nu
 async function setReconciler({ db, metrics }: StateGaugesDeps): Promise<void> {
   const [runs, redriven] = await Promise.all([readLastRuns(db), countRedriven(db)]);
   for (const { queue, counts, started_at: startedAt, finished_at: finishedAt } of runs) {
-    const { circuit_state: circuit, circuit_since: _since, ...results } = counts;
+    const {
+      circuit_state: circuit,
+      circuit_since: _circuitSince,
+      quarantine_state: quarantine,
+      quarantine_since: _quarantineSince,
+      ...results
+    } = counts;
     for (const [result, messages] of Object.entries(results)) {
       metrics.reconcilerLastRunMessages.set({ queue, result }, messages);
     }
     metrics.reconcilerLastRun.set({ queue }, finishedAt.getTime() / 1_000);
     metrics.reconcilerRunSeconds.set({ queue }, (finishedAt.getTime() - startedAt.getTime()) / 1_000);
     metrics.circuitOpen.set({ queue }, circuit === 1 ? 1 : 0);
+    metrics.quarantineTripped.set({ queue }, quarantine === 1 ? 1 : 0);
   }
   metrics.messagesRedriven.reset();
   for (const { queue, redriven: count } of redriven) metrics.messagesRedriven.inc({ queue }, count);

@@ -54,6 +54,7 @@ export type DeadLettersTable = {
   last_seen_at: Timestamp;
   applied_at: Timestamp | null;
   archived_at: Timestamp | null;
+  pardoned: Generated<boolean>;
 };
 
 export type ReconcilerRunsTable = {

@@ -151,6 +151,11 @@ function reconcilerMetrics({ counter, gauge }: Makers) {
       ['queue'],
     ),
     circuitOpen: gauge('circuit_breaker_open', '1 while the circuit breaker holds redrives back.', ['queue']),
+    quarantineTripped: gauge(
+      'quarantine_breaker_tripped',
+      '1 while no gift is failed until a person has looked, as too many were about to be.',
+      ['queue'],
+    ),
     messagesRedriven: counter('messages_redriven_total', 'Messages sent back from the dead-letter queue.', [
       'queue',
     ]),

@@ -2,6 +2,7 @@ import {
   GetQueueAttributesCommand,
   GetQueueUrlCommand,
   ListMessageMoveTasksCommand,
+  type ListMessageMoveTasksResultEntry,
 } from '@aws-sdk/client-sqs';
 import type { QueueClients } from './sqs.ts';
 
@@ -63,13 +64,38 @@ export async function findDeadLetterQueue(
 
 /**
  * A move task that SQS is running on this dead-letter queue, or null. Two redrives of one queue would each take a part
- * of it, and the limits of ours would bind neither. Emulators without move tasks have none.
+ * of it, and the limits of ours would bind neither. The look is a precaution, which many implementations of SQS can't
+ * serve and each refuses in its own way (an unknown operation, a page of HTML with status 500, a missing permission):
+ * the queue is redriven without it, and `known: false` is for somebody to say.
+ *
+ * @throws the SDK's error when the queue service did not answer, or asked for less: then it may well know of one
  */
-export async function activeMoveTask(clients: QueueClients, deadLetterArn: string): Promise<MoveTask | null> {
-  const answer = await unlessUnsupported(() =>
-    clients.settling.send(new ListMessageMoveTasksCommand({ SourceArn: deadLetterArn, MaxResults: 10 })),
+export async function findMoveTask(
+  clients: QueueClients,
+  deadLetterArn: string,
+): Promise<{ known: true; task: MoveTask | null } | { known: false; task: null; error: unknown }> {
+  try {
+    const answer = await clients.settling.send(
+      new ListMessageMoveTasksCommand({ SourceArn: deadLetterArn, MaxResults: 10 }),
+    );
+    return { known: true, task: activeTask(answer.Results ?? []) };
+  } catch (error) {
+    if (isOutage(error)) throw error;
+    return { known: false, task: null, error };
+  }
+}
+
+/** No answer, or one that is about this moment and not about the operation. */
+function isOutage(error: unknown): boolean {
+  const { name, $metadata } = error as { name?: string; $metadata?: { httpStatusCode?: number } };
+  const status = $metadata?.httpStatusCode;
+  return (
+    status === undefined || status === 429 || status === 503 || /Throttl|TooManyRequests/.test(name ?? '')
   );
-  for (const task of answer?.Results ?? []) {
+}
+
+function activeTask(tasks: readonly ListMessageMoveTasksResultEntry[]): MoveTask | null {
+  for (const task of tasks) {
     if (task.Status !== 'RUNNING' && task.Status !== 'CANCELLING') continue;
     return {
       status: task.Status,
@@ -113,14 +139,4 @@ function depthOf(attributes: Record<string, string>): number {
     (suffix) => attributes[`ApproximateNumberOfMessages${suffix}`],
   );
   return counts.reduce((sum, count) => sum + Number(count ?? 0), 0);
-}
-
-async function unlessUnsupported<T>(ask: () => Promise<T>): Promise<T | null> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof Error && /UnsupportedOperation|InvalidAction|UnknownOperation/.test(error.name))
-      return null;
-    throw error;
-  }
 }

@@ -16,7 +16,11 @@ export async function applyQuarantines(run: Run, page: Judgement[]): Promise<Let
   const parked = await run.db.transaction().execute(async (trx) => {
     const failable = await lockUnleasedGifts(trx, subjectIdsOf(page, 'gift.deliver'));
     const quarantined = page.filter((judgement) => !isWithWorker(judgement, failable));
-    await recordVerdicts(trx, quarantined.map(toVerdictRow), scopeOf(run));
+    await recordVerdicts(
+      trx,
+      quarantined.map((judgement) => toVerdictRow(judgement)),
+      scopeOf(run),
+    );
     await failGifts(trx, toFailures(quarantined), { kind: 'reconciler', id: null, requestId: null });
     await failDeliveries(trx, subjectIdsOf(quarantined, 'delivery.send'));
     return new Set(quarantined);

@@ -54,7 +54,10 @@ function prepare(run: Run, page: Judgement[] | undefined): Promise<Revived | nul
 async function recordIntentions(run: Run, page: Judgement[]): Promise<Revived | null> {
   if (page.length === 0 || run.stop.aborted || !(await run.lease.confirm())) return null;
   return run.db.transaction().execute(async (trx) => {
-    await recordVerdicts(trx, page.map(toVerdictRow), scopeOf(run));
+    // A probe is sent to learn about the others: should it die, that is not its fault.
+    const isProbe = run.circuit.circuit.state !== 'closed';
+    const rows = page.map((judgement) => toVerdictRow(judgement, isProbe));
+    await recordVerdicts(trx, rows, scopeOf(run));
     return resetRetryBudgets(trx, subjectIdsOf(page));
   });
 }
@@ -110,7 +113,11 @@ function toResult(judgement: Judgement, result: RedriveResult | undefined): Lett
 async function holdBack(run: Run, page: Judgement[]): Promise<LetterResult[]> {
   const held = page.map((judgement) => ({ ...judgement, ...heldByCircuit('open') }));
   await run.db.transaction().execute(async (trx) => {
-    await recordVerdicts(trx, held.map(toVerdictRow), scopeOf(run));
+    await recordVerdicts(
+      trx,
+      held.map((judgement) => toVerdictRow(judgement)),
+      scopeOf(run),
+    );
     await markDeadLettered(trx, subjectIdsOf(held));
   });
   await run.letters.release(held.map(({ letter }) => letter.message));

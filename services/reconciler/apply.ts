@@ -59,7 +59,11 @@ async function inPages(
 
 async function keepWaiting(run: Run, page: Judgement[]): Promise<LetterResult[]> {
   await run.db.transaction().execute(async (trx) => {
-    await recordVerdicts(trx, page.map(toVerdictRow), scopeOf(run));
+    await recordVerdicts(
+      trx,
+      page.map((judgement) => toVerdictRow(judgement)),
+      scopeOf(run),
+    );
     await markDeadLettered(trx, subjectIdsOf(page));
   });
   await run.letters.release(page.map(({ letter }) => letter.message));
@@ -67,6 +71,12 @@ async function keepWaiting(run: Run, page: Judgement[]): Promise<LetterResult[]>
 }
 
 async function discard(run: Run, page: Judgement[]): Promise<LetterResult[]> {
-  await run.db.transaction().execute((trx) => recordVerdicts(trx, page.map(toVerdictRow), scopeOf(run)));
+  await run.db.transaction().execute((trx) =>
+    recordVerdicts(
+      trx,
+      page.map((judgement) => toVerdictRow(judgement)),
+      scopeOf(run),
+    ),
+  );
   return deletePage(run, page);
 }

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { countRedriveOutcomes, findRedrivenSends } from '../database/queries/reconciler-history.ts';
+import { pardonRedrives } from '../database/queries/reconciler-quarantine.ts';
 import { lastRunCounts } from '../database/queries/reconciler-runs.ts';
 import type { Database } from '../database/schema.ts';
 import {
@@ -22,17 +23,19 @@ const recheckAfterMs = 5_000;
 export class CircuitWatch {
   readonly #db: Kysely<Database>;
   readonly #policy: Policy;
+  readonly #dryRun: boolean;
   #circuit: Circuit;
   #checkedAtMs = 0;
 
-  constructor(db: Kysely<Database>, policy: Policy, circuit: Circuit) {
+  constructor(db: Kysely<Database>, policy: Policy, circuit: Circuit, dryRun: boolean) {
     this.#db = db;
     this.#policy = policy;
+    this.#dryRun = dryRun;
     this.#circuit = circuit;
   }
 
-  static async open(db: Kysely<Database>, policy: Policy): Promise<CircuitWatch> {
-    return new CircuitWatch(db, policy, readCircuit(await lastRunCounts(db, policy.queue)));
+  static async open(db: Kysely<Database>, policy: Policy, dryRun: boolean): Promise<CircuitWatch> {
+    return new CircuitWatch(db, policy, readCircuit(await lastRunCounts(db, policy.queue)), dryRun);
   }
 
   get circuit(): Circuit {
@@ -48,7 +51,12 @@ export class CircuitWatch {
     this.#circuit = ageCircuit(this.#circuit, breaker, now);
     const since = evidenceSince(this.#circuit, breaker, now);
     const evidence = await this.#evidence(since, newDeaths(letters, since));
+    const before = this.#circuit.state;
     this.#circuit = judgeCircuit(this.#circuit, evidence, breaker, now);
+    // What died so that it opened did not die of itself: its redrives do not count against it.
+    if (this.#circuit.state === 'open' && before !== 'open' && !this.#dryRun) {
+      await pardonRedrives(this.#db, this.#policy.queue, { since });
+    }
     this.#checkedAtMs = now.getTime();
     return { state: this.#circuit.state, allowance: redriveAllowance(this.#circuit, evidence) };
   }
@@ -86,7 +94,8 @@ function readCircuit(counts: Record<string, number> | null): Circuit {
 
 /** Keys that were redriven, are back, and were not counted by the database. */
 function newDeaths(letters: readonly SeenLetter[], since: Date): number {
-  const keys = letters.flatMap(({ key, lastRedriveAt, deathSeen, deadLetteredAt }) => {
+  const keys = letters.flatMap(({ key, foreign, lastRedriveAt, deathSeen, deadLetteredAt }) => {
+    if (foreign) return [];
     if (lastRedriveAt === null || lastRedriveAt < since || deathSeen) return [];
     return deadLetteredAt !== null && deadLetteredAt > lastRedriveAt ? [] : [key];
   });

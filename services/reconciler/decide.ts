@@ -8,7 +8,8 @@ const archiveBeforeSeconds = 24 * 3_600;
 
 /**
  * One verdict per message, in their order: what an earlier run began, else the first rule of the policy that matches,
- * overruled by the built-in guards. Pure.
+ * overruled by the built-in guards. What may be quarantined is decided afterwards (`holdQuarantines`): it depends on all of
+ * them. Pure.
  * @param allowance how many messages the circuit lets be redriven
  */
 export function decide(
@@ -16,22 +17,40 @@ export function decide(
   letters: readonly SeenLetter[],
   circuit: { state: Circuit['state']; allowance: number },
 ): Judgement[] {
-  let allowance = circuit.allowance;
-  return letters.map((letter) => {
-    let ruling = ruleOn(policy, letter);
-    if (ruling.verdict === 'redrive' && !ruling.deleteOnly) {
-      if (allowance > 0) allowance -= 1;
-      else ruling = heldByCircuit(circuit.state === 'half_open' ? 'half_open' : 'open');
-    }
-    return { letter, ...ruling, archive: isNearExpiry(letter) && !ruling.deleteOnly };
+  const rulings = letters.map((letter) => ({ letter, ...ruleOn(policy, letter, circuit.state) }));
+  const allowed = chosenForRedrive(rulings, circuit);
+  return rulings.map((ruling) => {
+    const held = isRedrive(ruling) && !allowed.has(ruling);
+    const final = held
+      ? { ...ruling, ...heldByCircuit(circuit.state === 'half_open' ? 'half_open' : 'open') }
+      : ruling;
+    return { ...final, archive: isNearExpiry(final.letter) && !final.deleteOnly };
   });
 }
 
-function ruleOn(policy: Policy, letter: SeenLetter): Ruling {
+type Ruled = Ruling & { letter: SeenLetter };
+
+/** Probes are taken from those probed least: one that dies whatever the weather must not keep the circuit open for all. */
+function chosenForRedrive(
+  rulings: readonly Ruled[],
+  { state, allowance }: { state: Circuit['state']; allowance: number },
+): ReadonlySet<Ruled> {
+  const redrives = rulings.filter(isRedrive);
+  if (allowance >= redrives.length) return new Set(redrives);
+  const inTurn =
+    state === 'half_open' ? redrives.toSorted((a, b) => a.letter.pardoned - b.letter.pardoned) : redrives;
+  return new Set(inTurn.slice(0, allowance));
+}
+
+function isRedrive({ verdict, deleteOnly }: Ruled): boolean {
+  return verdict === 'redrive' && !deleteOnly;
+}
+
+function ruleOn(policy: Policy, letter: SeenLetter, circuit: Circuit['state']): Ruling {
   const resumed = firstOf(resumptions, (resume) => resume(letter));
   if (resumed !== null) return resumed;
   const ruling = applyPolicy(policy, letter);
-  return firstOf(guards, (guard) => guard(ruling, letter, policy)) ?? ruling;
+  return firstOf(guards, (guard) => guard(ruling, letter, policy, circuit)) ?? ruling;
 }
 
 function applyPolicy(policy: Policy, letter: SeenLetter): Ruling {

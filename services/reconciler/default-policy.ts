@@ -10,8 +10,9 @@ export const defaultPolicy: z.input<typeof deadLetterPolicySchema> = {
     queue: 'gifts',
     suspend: false,
     dryRun: false,
-    limits: { maxMessages: 10_000, ratePerSecond: 200, maxRedrives: 3 },
+    limits: { maxMessages: 10_000, ratePerSecond: 200, maxRedrives: 3, quarantineMinAge: '10m' },
     circuitBreaker: { window: '10m', maxFailureRatio: 0.5, minSamples: 20 },
+    quarantineBreaker: { window: '1h', maxRatio: 0.3, minSamples: 10 },
     rules: [
       { name: 'poison', match: { classes: ['poison'] }, verdict: 'quarantine' },
       {

@@ -73,7 +73,13 @@ async function findFacts(
   return letters.map((letter) => {
     const subject = letter.content === null ? undefined : subjects.get(toUuid(letter.content.id));
     const past = history.get(letter.message.messageId);
-    return { ...letter, ...giftFacts(subject), ...pastFacts(past), ...timeFacts(letter, queue, now) };
+    return {
+      ...letter,
+      ...giftFacts(subject),
+      ...pastFacts(past),
+      ...timeFacts(letter, queue, now),
+      ...deathFacts(subject, past, now),
+    };
   });
 }
 
@@ -96,10 +102,17 @@ function giftFacts(subject: LetterSubjectRow | undefined) {
 function pastFacts(past: LetterHistoryRow | undefined) {
   return {
     redrives: past?.redrives ?? 0,
+    pardoned: past?.pardoned ?? 0,
     lastRedriveAt: past?.last_redrive_at ?? null,
     deathSeen: past?.death_seen ?? false,
     earlier: past?.verdict ? { verdict: past.verdict, rule: past.rule, applied: past.applied } : null,
   };
+}
+
+/** By what the database stamped alone: the time that SQS tells is that of another clock. */
+function deathFacts(subject: LetterSubjectRow | undefined, past: LetterHistoryRow | undefined, now: Date) {
+  const diedAt = subject?.dead_lettered_at ?? past?.first_seen_at ?? now;
+  return { deadForSeconds: Math.max(0, (now.getTime() - diedAt.getTime()) / 1_000) };
 }
 
 function timeFacts({ message }: DeadLetter, queue: { retentionSeconds: number | null }, now: Date) {

@@ -47,6 +47,8 @@ export async function logRun(
     reasons: report.reasons,
     duration_ms: report.finishedAt.getTime() - report.startedAt.getTime(),
     circuit: report.circuit?.state,
+    quarantine_breaker: report.quarantine?.state,
+    move_tasks: report.moveTasks,
     stranded_after_seconds: report.sweep?.stuckSeconds,
     stranded_why: report.sweep?.why,
     status,
@@ -112,6 +114,20 @@ function logAlarms(log: Logger, report: RunReport): void {
       gifts,
       deliveries,
     });
+  }
+  const held = report.counts.held_for_person;
+  if (held > 0 || report.quarantine?.state === 'tripped') {
+    log.error(
+      'dead letters are held for a person: so many died, or so often, that the fault is hardly their own',
+      {
+        marker: '[MONITOR]',
+        event: 'dead_letters_need_person',
+        ...runFields(report),
+        messages: held,
+        quarantine_breaker: report.quarantine?.state,
+        since: report.quarantine?.since,
+      },
+    );
   }
   if (report.circuit?.state === 'open') {
     log.warn('the circuit is open: redriven messages died again', {

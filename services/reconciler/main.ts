@@ -1,5 +1,6 @@
 import { createDatabase } from '../database/client.ts';
 import { pendingMigrations } from '../database/migrate.ts';
+import { readDatabaseTime } from '../database/queries/database-time.ts';
 import { createOutboxWriter } from '../domain/outbox.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import { startTracing } from '../observability/tracing.ts';
@@ -15,8 +16,10 @@ import { type ReconcilerConfig, readConfig } from './config.ts';
 import { PolicyError } from './policy-document.ts';
 import { policyFile } from './policy-source.ts';
 import type { ReconcilerDeps } from './run.ts';
+import { countOn } from './run-clock.ts';
 import { runPolicies } from './run-policies.ts';
 import { exitCodes } from './run-report.ts';
+import { unpark } from './unpark.ts';
 
 await runMain('reconciler', async (lifecycle) => {
   const args = readArguments(process.argv.slice(2));
@@ -64,9 +67,11 @@ async function reconcileAll(
       });
       return exitCodes.again;
     }
+    if (args.unpark !== null) return await unpark(deps, args.unpark, config.GIFTS_QUEUE_NAME);
     return await runPolicies(deps, source, policies, {
       queueNames: { gifts: config.GIFTS_QUEUE_NAME },
       dryRun: args.dryRun,
+      release: args.release,
       signal,
       print: pretty ? (text) => process.stdout.write(text) : null,
     });
@@ -117,5 +122,6 @@ async function openConnections(
     compose: composeMessage,
   });
   const silence = { retryCapMs: config.RETRY_CAP_MS, leaseSeconds: config.LEASE_SECONDS };
-  return { db, clients, outbox, log, clock: systemClock, silence };
+  const openClock = async () => countOn(await readDatabaseTime(db));
+  return { db, clients, outbox, log, openClock, silence };
 }

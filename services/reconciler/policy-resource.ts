@@ -42,6 +42,7 @@ const specSchema = z.strictObject({
       maxMessages: z.int().min(1).max(100_000).default(10_000),
       ratePerSecond: z.int().min(1).max(100_000).default(200),
       maxRedrives: z.int().min(0).max(1_000).default(3),
+      quarantineMinAge: duration.default('10m'),
     })
     .prefault({}),
   circuitBreaker: z
@@ -49,6 +50,14 @@ const specSchema = z.strictObject({
       window: duration.default('10m'),
       maxFailureRatio: z.number().min(0).max(1).default(0.5),
       minSamples: z.int().min(1).max(100_000).default(20),
+    })
+    .prefault({}),
+  quarantineBreaker: z
+    .strictObject({
+      window: duration.default('1h'),
+      maxRatio: z.number().min(0).max(1).default(0.3),
+      minSamples: z.int().min(1).max(100_000).default(10),
+      maxCount: z.int().min(1).max(1_000_000).optional(),
     })
     .prefault({}),
   rules: z.array(ruleSchema).min(1).max(100),
@@ -73,14 +82,21 @@ export type DeadLetterPolicySpec = DeadLetterPolicyResource['spec'];
 /** Durations become seconds; nothing else changes. */
 export function toPolicy({ metadata, spec }: DeadLetterPolicyResource): Policy {
   const { window, ...breaker } = spec.circuitBreaker;
+  const { quarantineMinAge, ...limits } = spec.limits;
+  const { window: quarantineWindow, ...quarantine } = spec.quarantineBreaker;
   return {
     name: metadata.name,
     generation: metadata.generation ?? null,
     queue: spec.queue,
     suspend: spec.suspend,
     dryRun: spec.dryRun,
-    limits: spec.limits,
+    limits: { ...limits, quarantineMinAgeSeconds: durationSeconds(quarantineMinAge) },
     circuitBreaker: { ...breaker, windowSeconds: durationSeconds(window) },
+    quarantineBreaker: {
+      ...quarantine,
+      windowSeconds: durationSeconds(quarantineWindow),
+      maxCount: quarantine.maxCount ?? null,
+    },
     rules: spec.rules.map(toRule),
   };
 }

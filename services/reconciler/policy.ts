@@ -17,6 +17,8 @@ export type Policy = {
     ratePerSecond: number;
     /** a message that was redriven this often is quarantined instead */
     maxRedrives: number;
+    /** dead for less than this, a message is never quarantined */
+    quarantineMinAgeSeconds: number;
   };
   circuitBreaker: {
     windowSeconds: number;
@@ -24,6 +26,16 @@ export type Policy = {
     maxFailureRatio: number;
     /** with fewer redrives than this within the window, the share says nothing */
     minSamples: number;
+  };
+  /** when it trips, nothing is quarantined any more until a person says so */
+  quarantineBreaker: {
+    windowSeconds: number;
+    /** share (0-1) of the gifts that ended within the window which died; above it the breaker trips */
+    maxRatio: number;
+    /** with fewer dead than this, the share says nothing */
+    minSamples: number;
+    /** dead within the window, whatever their share; null: no such limit */
+    maxCount: number | null;
   };
   /** first match wins; what no rule matches waits */
   rules: PolicyRule[];

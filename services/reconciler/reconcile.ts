@@ -1,17 +1,22 @@
+import { countParked, pardonRedrives } from '../database/queries/reconciler-quarantine.ts';
 import { finishRun, startRun } from '../database/queries/reconciler-runs.ts';
 import { newUuid } from '../domain/ids.ts';
 import { currentTraceparent, inSpan } from '../observability/tracing.ts';
-import { activeMoveTask, findDeadLetterQueue } from '../queue/dead-letter-queue.ts';
+import { findDeadLetterQueue, findMoveTask } from '../queue/dead-letter-queue.ts';
 import { DeadLetters } from '../queue/dead-letters.ts';
 import { apply } from './apply.ts';
+import { quarantineRules } from './built-in-rules.ts';
 import { CircuitWatch } from './circuit-watch.ts';
 import { decide } from './decide.ts';
 import { gather } from './gather.ts';
 import { acquireLease, type Lease } from './lease.ts';
 import type { Policy } from './policy.ts';
+import { candidateKeys, holdQuarantines, type Release } from './quarantine-hold.ts';
+import { watchQuarantine } from './quarantine-watch.ts';
 import { heldByAnother, moveTaskActive, refusal, suspended } from './refusals.ts';
 import type { LetterResult, ReconcilerDeps, Run } from './run.ts';
 import { countResults, type Findings, judgeRun, type RunReport, storedCounts } from './run-report.ts';
+import type { Judgement } from './seen-letter.ts';
 import { gatherSurroundings, sweep } from './sweep.ts';
 
 export type ReconcileOptions = {
@@ -21,6 +26,8 @@ export type ReconcileOptions = {
   dryRun: boolean;
   /** stops the run at the next safe place */
   signal: AbortSignal;
+  /** what a person lets happen to what the quarantine breaker holds */
+  release?: Release | null;
   leaseTtlSeconds?: number;
   /** hides messages from others while the run has them, renewed at half of it */
   visibilityTimeoutSeconds?: number;
@@ -38,8 +45,8 @@ export async function reconcile(
   policy: Policy,
   options: ReconcileOptions,
 ): Promise<RunReport> {
-  const startedAt = deps.clock();
-  const run = { id: newUuid(), policy, dryRun: options.dryRun || policy.dryRun, startedAt };
+  const clock = await deps.openClock();
+  const run = { id: newUuid(), policy, dryRun: options.dryRun || policy.dryRun, startedAt: clock(), clock };
   if (policy.suspend) return refusal(run, suspended);
   const taken = await acquireLease(deps.db, policy.queue, {
     holder: run.id,
@@ -62,13 +69,20 @@ export async function reconcile(
   }
 }
 
-type Leased = ReconcilerDeps & Pick<Run, 'id' | 'policy' | 'dryRun' | 'startedAt'> & { lease: Lease };
+type Leased = ReconcilerDeps &
+  Pick<Run, 'id' | 'policy' | 'dryRun' | 'startedAt' | 'clock'> & { lease: Lease };
 
 async function runUnderLease(leased: Leased, options: ReconcileOptions): Promise<RunReport> {
   const { db, clients, policy } = leased;
   const queue = await findDeadLetterQueue(clients, options.queueName);
-  const moveTask = await activeMoveTask(clients, queue.arn);
-  if (moveTask !== null) return refusal(leased, moveTaskActive(moveTask));
+  const moving = await findMoveTask(clients, queue.arn);
+  if (!moving.known) {
+    leased.log.info('the queue service does not list its own redrives: one would not be noticed', {
+      event: 'move_tasks_not_listed',
+      error: moving.error,
+    });
+  }
+  if (moving.task !== null) return refusal(leased, moveTaskActive(moving.task));
   await startRun(db, { ...leased, queue: policy.queue });
   const letters = new DeadLetters(clients, queue.url, {
     ...(options.visibilityTimeoutSeconds === undefined
@@ -79,7 +93,8 @@ async function runUnderLease(leased: Leased, options: ReconcileOptions): Promise
     ...leased,
     queue,
     letters,
-    circuit: await CircuitWatch.open(db, policy),
+    circuit: await CircuitWatch.open(db, policy, leased.dryRun),
+    moveTasks: moving.known ? 'known' : 'unknown',
     stop: AbortSignal.any([options.signal, leased.lease.lost]),
   };
   try {
@@ -99,13 +114,40 @@ async function work(run: Run, options: ReconcileOptions): Promise<Findings> {
     now: startedAt,
     ...(options.waitTimeSeconds === undefined ? {} : { waitTimeSeconds: options.waitTimeSeconds }),
   });
-  const judgements = decide(policy, seen, await run.circuit.judge(seen, startedAt));
+  const circuit = await run.circuit.judge(seen, startedAt);
+  const ruled = decide(policy, seen, circuit);
+  const release = options.release ?? null;
+  const quarantine = await watchQuarantine(db, policy, {
+    candidateKeys: candidateKeys(ruled),
+    scanComplete: complete,
+    now: startedAt,
+    released: release !== null,
+  });
+  const judgements = holdQuarantines(ruled, policy, {
+    breaker: quarantine.state,
+    circuit: circuit.state,
+    release,
+  });
+  if (release === 'redrive' && !run.dryRun) await pardonReleased(run, judgements);
   const results: LetterResult[] = run.dryRun
     ? judgements.map((judgement) => ({ ...judgement, outcome: 'planned' }))
     : await apply(run, judgements);
-  const findings = { results, depth: queue.depth, scanComplete: complete };
+  const findings = { results, depth: queue.depth, scanComplete: complete, quarantine };
   const swept = run.stop.aborted ? null : await sweep(run, surroundings, { complete, results });
-  return { ...findings, circuit: run.circuit.circuit, stuck: surroundings.stuck, sweep: swept };
+  const parked = (await countParked(db, policy.queue)) + (run.dryRun ? plannedToPark(judgements) : 0);
+  return { ...findings, parked, circuit: run.circuit.circuit, stuck: surroundings.stuck, sweep: swept };
+}
+
+function plannedToPark(judgements: readonly Judgement[]): number {
+  return judgements.filter(
+    ({ verdict, letter }) => verdict === 'quarantine' && letter.class === 'poison' && letter.earlier === null,
+  ).length;
+}
+
+/** What a person sends back begins anew: what it died of before is not counted any more. */
+async function pardonReleased(run: Run, judgements: readonly Judgement[]): Promise<void> {
+  const released = judgements.filter(({ rule }) => rule === quarantineRules.released);
+  await pardonRedrives(run.db, run.policy.queue, { keys: released.map(({ letter }) => letter.key) });
 }
 
 async function finish(run: Run, findings: Findings): Promise<RunReport> {
@@ -115,7 +157,7 @@ async function finish(run: Run, findings: Findings): Promise<RunReport> {
   await finishRun(run.db, {
     id: run.id,
     outcome: judged.outcome,
-    counts: storedCounts(counts, findings.circuit),
+    counts: storedCounts(counts, findings),
     finishedAt,
   });
   return {
@@ -126,6 +168,8 @@ async function finish(run: Run, findings: Findings): Promise<RunReport> {
     ...judged,
     counts,
     circuit: findings.circuit,
+    quarantine: findings.quarantine,
+    moveTasks: run.moveTasks,
     sweep: findings.sweep?.decision ?? null,
     results: findings.results,
     traceparent: currentTraceparent(),

@@ -1,6 +1,7 @@
 import type { LeaseHolder } from '../database/queries/reconciler-leases.ts';
 import type { MoveTask } from '../queue/dead-letter-queue.ts';
 import { untriedCircuit } from './circuit.ts';
+import { untriedQuarantine } from './quarantine-breaker.ts';
 import type { Run } from './run.ts';
 import { countResults, type RunOutcome, type RunReport } from './run-report.ts';
 
@@ -23,10 +24,14 @@ export function refusal(
       depth: 0,
       scanComplete: true,
       circuit: untriedCircuit,
+      quarantine: untriedQuarantine,
+      parked: 0,
       stuck: null,
       sweep: null,
     }),
     circuit: null,
+    quarantine: null,
+    moveTasks: null,
     sweep: null,
     results: [],
     traceparent: undefined,

@@ -1,6 +1,7 @@
 import { logRun } from './log-run.ts';
 import type { Policy } from './policy.ts';
 import type { PolicySource } from './policy-source.ts';
+import type { Release } from './quarantine-hold.ts';
 import { reconcile } from './reconcile.ts';
 import type { ReconcilerDeps } from './run.ts';
 import { exitCodes } from './run-report.ts';
@@ -11,6 +12,7 @@ export type RunPoliciesOptions = {
   /** name of each queue as SQS knows it */
   queueNames: Readonly<Record<Policy['queue'], string>>;
   dryRun: boolean;
+  release?: Release | null;
   signal: AbortSignal;
   /** shows a person what happened; null where nobody watches */
   print: ((text: string) => unknown) | null;
@@ -29,6 +31,7 @@ export async function runPolicies(
     const report = await reconcile(deps, policy, {
       queueName: options.queueNames[policy.queue],
       dryRun,
+      release: options.release ?? null,
       signal,
     });
     const status = statusAfter((await source.previousStatus?.(policy)) ?? null, report, policy.generation);

@@ -1,6 +1,9 @@
+import { quarantineRules } from './built-in-rules.ts';
 import type { Circuit } from './circuit.ts';
 import { circuitCounts } from './circuit-watch.ts';
-import type { LetterResult } from './run.ts';
+import type { QuarantineBreaker } from './quarantine-breaker.ts';
+import { quarantineCounts } from './quarantine-watch.ts';
+import type { LetterResult, MoveTaskKnowledge } from './run.ts';
 import type { Surroundings, SweepResult } from './sweep.ts';
 import type { SweepDecision } from './sweep-decision.ts';
 
@@ -18,6 +21,9 @@ export type RunReport = {
   reasons: string[];
   counts: RunCounts;
   circuit: Circuit | null;
+  /** null when the run looked at nothing */
+  quarantine: QuarantineBreaker | null;
+  moveTasks: MoveTaskKnowledge | null;
   /** from which age a gift counted as stranded, and why; null when the run did not sweep */
   sweep: SweepDecision | null;
   results: readonly LetterResult[];
@@ -38,6 +44,10 @@ export type RunCounts = {
   errors: number;
   stopped: number;
   archived: number;
+  /** dead letters that would be quarantined and are held by its breaker, or are stuck at maxRedrives: for a person */
+  held_for_person: number;
+  /** unreadable messages kept in Postgres that nobody has sent again */
+  parked: number;
   /** left in the dead-letter queue, about */
   dead_letters: number;
   /** corrected by the safety net: gifts and deliveries whose message had vanished */
@@ -61,12 +71,14 @@ export type Findings = {
   depth: number;
   scanComplete: boolean;
   circuit: Circuit;
+  quarantine: QuarantineBreaker;
+  parked: number;
   stuck: Surroundings['stuck'] | null;
   sweep: SweepResult | null;
 };
 
 /** Counts are the same for a dry run and for the real one: what is planned counts as done. Pure. */
-export function countResults({ results, depth, stuck, sweep }: Findings): RunCounts {
+export function countResults({ results, depth, parked, stuck, sweep }: Findings): RunCounts {
   const count = (wanted: (result: LetterResult) => boolean) => results.filter(wanted).length;
   const done = (verdict: LetterResult['verdict']) =>
     count((result) => result.verdict === verdict && isDone(result) && !result.deleteOnly);
@@ -83,6 +95,8 @@ export function countResults({ results, depth, stuck, sweep }: Findings): RunCou
     errors: count(({ outcome, detail }) => outcome === 'failed' || detail !== undefined),
     stopped: count(({ outcome }) => outcome === 'stopped'),
     archived: count(({ archive, outcome }) => archive && outcome !== 'stopped'),
+    held_for_person: count(isForPerson),
+    parked,
     dead_letters: left + Math.max(0, depth - results.length),
     requeued_gifts: sweep?.gifts ?? 0,
     requeued_deliveries: sweep?.deliveries ?? 0,
@@ -100,9 +114,12 @@ export function judgeRun(findings: Findings): { outcome: RunOutcome; reasons: st
   return { outcome, reasons: [...needsPerson, ...again] };
 }
 
-/** Counts as they are kept in Postgres, with the circuit for the next run. */
-export function storedCounts(counts: RunCounts, circuit: Circuit): Record<string, number> {
-  return { ...counts, ...circuitCounts(circuit) };
+/** Counts as they are kept in Postgres, with circuit and quarantine breaker for the next run. */
+export function storedCounts(
+  counts: RunCounts,
+  { circuit, quarantine }: Pick<Findings, 'circuit' | 'quarantine'>,
+): Record<string, number> {
+  return { ...counts, ...circuitCounts(circuit), ...quarantineCounts(quarantine) };
 }
 
 type Finding = (findings: Findings) => [count: number, sentence: string];
@@ -131,6 +148,14 @@ const forPerson: Finding[] = [
   ({ results }) => [
     countOf(results, (result) => isDone(result) && result.rule === 'max-redrives'),
     'messages died after every redrive they may have and were quarantined',
+  ],
+  ({ results }) => [
+    countOf(results, ({ rule, verdict }) => rule === 'max-redrives' && verdict === 'wait'),
+    'messages died after every redrive they may have, and not for their own fault: they wait (see `--release`)',
+  ],
+  ({ results }) => [
+    countOf(results, ({ rule }) => rule === quarantineRules.breaker),
+    'messages are held by the quarantine breaker: so many died that the fault is hardly their own (see `--release`)',
   ],
   ({ results }) => [
     countOf(
@@ -177,6 +202,10 @@ function findingsOf(list: readonly Finding[], findings: Findings): string[] {
 
 function countOf(results: readonly LetterResult[], wanted: (result: LetterResult) => boolean): number {
   return results.filter(wanted).length;
+}
+
+function isForPerson({ rule, verdict }: LetterResult): boolean {
+  return verdict === 'wait' && (rule === quarantineRules.breaker || rule === 'max-redrives');
 }
 
 function isDone({ outcome, verdict }: LetterResult): boolean {

@@ -19,9 +19,13 @@ export type ReconcilerDeps = {
   clients: QueueClients;
   outbox: OutboxWriter;
   log: Logger;
-  clock: Clock;
+  /** a clock that tells the database's time: what a run compares was stamped by it */
+  openClock: () => Promise<Clock>;
   silence: DeliverySilence;
 };
+
+/** `unknown`: the queue service does not list move tasks, and a redrive from its own console would not be noticed. */
+export type MoveTaskKnowledge = 'known' | 'unknown';
 
 /** One run on one queue, which it has for itself. */
 export type Run = ReconcilerDeps & {
@@ -29,8 +33,12 @@ export type Run = ReconcilerDeps & {
   policy: Policy;
   dryRun: boolean;
   startedAt: Date;
+  /** goes on from `startedAt` */
+  clock: Clock;
   lease: Lease;
   circuit: CircuitWatch;
+  /** whether the queue service tells of redrives of its own */
+  moveTasks: MoveTaskKnowledge;
   letters: DeadLetters;
   queue: DeadLetterQueue;
   /** aborted when the process is to stop or the lease is lost */

@@ -14,11 +14,15 @@ export type SeenLetter = DeadLetter & {
   /** a worker is on it at this moment */
   leased: boolean;
   deadLetteredAt: Date | null;
+  /** since it died, by the database's clock: as its gift says, else since a run saw it first */
+  deadForSeconds: number;
   ageSeconds: number;
   /** until the queue drops it; null where the queue does not say how long it keeps messages */
   expiresInSeconds: number | null;
-  /** runs that redrove an earlier copy of it */
+  /** runs that redrove an earlier copy of it, as far as it can be blamed for its death: probes of a circuit do not count */
   redrives: number;
+  /** runs that redrove an earlier copy and do not count */
+  pardoned: number;
   lastRedriveAt: Date | null;
   /** an earlier run has seen that it died after its last redrive */
   deathSeen: boolean;

@@ -1,7 +1,7 @@
 import type { RunCounts, RunOutcome, RunReport } from './run-report.ts';
 
 export type Condition = {
-  type: 'Ready' | 'Succeeded' | 'CircuitClosed';
+  type: 'Ready' | 'Succeeded' | 'CircuitClosed' | 'QuarantineAllowed' | 'MoveTasksListed';
   status: 'True' | 'False' | 'Unknown';
   /** CamelCase, for programs */
   reason: string;
@@ -32,7 +32,13 @@ export function statusAfter(
   generation: number | null,
 ): PolicyStatus {
   const observed = generation === null ? {} : { observedGeneration: generation };
-  const judged = [ready(report), succeeded(report), circuitClosed(report, previous)];
+  const judged = [
+    ready(report),
+    succeeded(report),
+    circuitClosed(report, previous),
+    quarantineAllowed(report, previous),
+    moveTasksListed(report, previous),
+  ];
   const conditions = judged.map((condition): Condition => {
     const before = previous?.conditions.find(({ type }) => type === condition.type);
     const unchanged = before?.status === condition.status;
@@ -97,11 +103,49 @@ function circuitClosed({ circuit }: RunReport, previous: PolicyStatus | null): J
         reason: 'HalfOpen',
         message: 'a few probes decide whether redriving helps',
       };
-    default: {
-      const before = previous?.conditions.find((condition) => condition.type === type);
-      if (before !== undefined)
-        return { type, status: before.status, reason: before.reason, message: before.message };
-      return { type, status: 'Unknown', reason: 'NotJudged', message: 'no run has looked at the queue' };
-    }
+    default:
+      return asBefore(type, previous);
   }
+}
+
+function quarantineAllowed({ quarantine }: RunReport, previous: PolicyStatus | null): Judged {
+  const type = 'QuarantineAllowed';
+  switch (quarantine?.state) {
+    case 'closed':
+      return { type, status: 'True', reason: 'Closed', message: 'few gifts die for good' };
+    case 'tripped': {
+      const message =
+        'so many gifts died that the fault is hardly their own: none is failed until a person releases them';
+      return { type, status: 'False', reason: 'NeedsPerson', message };
+    }
+    default:
+      return asBefore(type, previous);
+  }
+}
+
+function moveTasksListed({ moveTasks }: RunReport, previous: PolicyStatus | null): Judged {
+  const type = 'MoveTasksListed';
+  switch (moveTasks) {
+    case 'known':
+      return {
+        type,
+        status: 'True',
+        reason: 'Listed',
+        message: 'a redrive by the queue service itself is noticed',
+      };
+    case 'unknown': {
+      const message =
+        'the queue service does not list its own redrives: one started in its console is not noticed';
+      return { type, status: 'False', reason: 'NotSupported', message };
+    }
+    default:
+      return asBefore(type, previous);
+  }
+}
+
+function asBefore(type: Condition['type'], previous: PolicyStatus | null): Judged {
+  const before = previous?.conditions.find((condition) => condition.type === type);
+  if (before === undefined)
+    return { type, status: 'Unknown', reason: 'NotJudged', message: 'no run has looked at the queue' };
+  return { type, status: before.status, reason: before.reason, message: before.message };
 }

@@ -7,7 +7,7 @@ import type { Judgement } from './seen-letter.ts';
 const reasonLimit = 1_000;
 
 /** A verdict as it is recorded. The body is kept where the queue will not have it any more. */
-export function toVerdictRow({ letter, verdict, rule, archive }: Judgement): VerdictInput {
+export function toVerdictRow({ letter, verdict, rule, archive }: Judgement, pardoned = false): VerdictInput {
   const keepBody = verdict === 'quarantine' || archive;
   const { message } = letter;
   return {
@@ -24,6 +24,7 @@ export function toVerdictRow({ letter, verdict, rule, archive }: Judgement): Ver
     body: keepBody ? storable(message.body) : null,
     attributes: keepBody ? keptAttributes(message) : null,
     archived: archive,
+    pardoned,
   };
 }
 

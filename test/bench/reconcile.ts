@@ -78,12 +78,16 @@ async function measure(
     const outbox = createOutboxWriter({ queue: queue.name, leaseSeconds: 0, clock, compose: composeMessage });
     const startedAt = performance.now();
     const silence = { retryCapMs: 900_000, leaseSeconds: 60 };
-    const report = await reconcile({ db, clients, log, clock, outbox, silence }, unhindered(), {
-      queueName: queue.name,
-      dryRun: false,
-      signal: new AbortController().signal,
-      waitTimeSeconds: 0,
-    });
+    const report = await reconcile(
+      { db, clients, log, openClock: async () => clock, outbox, silence },
+      unhindered(),
+      {
+        queueName: queue.name,
+        dryRun: false,
+        signal: new AbortController().signal,
+        waitTimeSeconds: 0,
+      },
+    );
     await logRun(log, report, statusAfter(null, report, null), 'info');
     const seconds = (performance.now() - startedAt) / 1_000;
     await log.close();
@@ -108,7 +112,7 @@ function unhindered(): Policy {
   return {
     ...read.policy,
     rules,
-    limits: { maxMessages: 100_000, ratePerSecond: 100_000, maxRedrives: 3 },
+    limits: { maxMessages: 100_000, ratePerSecond: 100_000, maxRedrives: 3, quarantineMinAgeSeconds: 0 },
   };
 }
 

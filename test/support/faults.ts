@@ -53,6 +53,15 @@ export function httpError(
   };
 }
 
+/** Answers a page, as emulators do for an operation that they do not know. */
+export function htmlError(status: number): Fault {
+  return (exchange) => {
+    const text = '<!doctype html>\n<html lang=en><title>Internal Server Error</title>';
+    exchange.send({ status, headers: { 'content-type': 'text/html; charset=utf-8' }, text });
+    return undefined;
+  };
+}
+
 /** Answers this body without asking upstream. */
 export function respondWith(body: Json | ((request: Json) => Json), status = 200): Fault {
   return (exchange) => {

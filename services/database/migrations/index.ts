@@ -6,6 +6,7 @@ import * as deliveries from './2026-11-21-004-deliveries.ts';
 import * as messaging from './2026-11-21-005-messaging.ts';
 import * as deadLetters from './2026-11-21-006-dead-letters.ts';
 import * as deadLetterHistory from './2026-11-21-007-dead-letter-history.ts';
+import * as pardonedRedrives from './2026-11-28-110-pardoned-redrives.ts';
 import * as parkedOutbox from './2026-11-28-120-parked-outbox.ts';
 import * as balances from './2026-11-28-140-balances.ts';
 import * as slidingBudgets from './2026-11-28-170-sliding-budgets.ts';
@@ -20,6 +21,7 @@ export const migrations: Record<string, Migration> = {
   '2026-11-21-005-messaging': messaging,
   '2026-11-21-006-dead-letters': deadLetters,
   '2026-11-21-007-dead-letter-history': deadLetterHistory,
+  '2026-11-28-110-pardoned-redrives': pardonedRedrives,
   '2026-11-28-120-parked-outbox': parkedOutbox,
   '2026-11-28-140-balances': balances,
   '2026-11-28-170-sliding-budgets': slidingBudgets,

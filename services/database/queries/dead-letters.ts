@@ -18,6 +18,8 @@ export type VerdictInput = {
   body: string | null;
   attributes: Record<string, unknown> | null;
   archived: boolean;
+  /** a redrive that does not count towards `maxRedrives` */
+  pardoned: boolean;
 };
 
 export type VerdictScope = {
@@ -39,19 +41,19 @@ export async function recordVerdicts(
   if (input.length === 0) return;
   await sql`
     insert into dead_letters as known (id, queue, message_id, message_key, gift_id, class, reason, receive_count,
-      sent_at, verdict, rule, body, attributes, run_id, first_seen_at, last_seen_at, archived_at)
+      sent_at, verdict, rule, body, attributes, run_id, first_seen_at, last_seen_at, archived_at, pardoned)
     select id, ${scope.queue}, message_id, message_key, gift_id, class, reason, receive_count, sent_at, verdict, rule,
       body, attributes, ${scope.runId}, ${scope.seenAt}, ${scope.seenAt},
-      case when archived then clock_timestamp() end
+      case when archived then clock_timestamp() end, pardoned
     from json_to_recordset(${JSON.stringify(input)}::json) as seen (
       id uuid, message_id text, message_key text, gift_id uuid, class text, reason text, receive_count integer,
-      sent_at timestamptz, verdict text, rule text, body text, attributes jsonb, archived boolean)
+      sent_at timestamptz, verdict text, rule text, body text, attributes jsonb, archived boolean, pardoned boolean)
     order by message_id
     on conflict (queue, message_id) do update set
       gift_id = excluded.gift_id, class = excluded.class, reason = excluded.reason,
       receive_count = excluded.receive_count, verdict = excluded.verdict, rule = excluded.rule,
       body = coalesce(excluded.body, known.body), attributes = coalesce(excluded.attributes, known.attributes),
-      run_id = excluded.run_id, last_seen_at = excluded.last_seen_at,
+      run_id = excluded.run_id, last_seen_at = excluded.last_seen_at, pardoned = excluded.pardoned,
       archived_at = coalesce(known.archived_at, excluded.archived_at)
     where known.applied_at is null`.execute(trx);
 }

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import {
-  activeMoveTask,
   findDeadLetterQueue,
+  findMoveTask,
   NoDeadLetterQueueError,
 } from '../../../services/queue/dead-letter-queue.ts';
 import {
@@ -16,8 +16,10 @@ import { eventually } from '../../support/eventually.ts';
 import {
   duplicate,
   failEntries,
+  htmlError,
   httpError,
   loseResponse,
+  refuse,
   respondWith,
   rewriteResponse,
 } from '../../support/faults.ts';
@@ -343,8 +345,7 @@ describe('the queue itself', () => {
     );
   });
 
-  test('P41: a running move task is detected; ended ones, and emulators without any, are none', async () => {
-    expect(await activeMoveTask(behind.clients, queue.deadLetterArn)).toBeNull();
+  test('P41: a running move task is detected; ended ones are none', async () => {
     const task = { SourceArn: queue.deadLetterArn, StartedTimestamp: 1_700_000_000_000 };
     const answerWith = (...statuses: string[]) => {
       behind.proxy.heal();
@@ -352,25 +353,42 @@ describe('the queue itself', () => {
       behind.proxy.inject({ operation: 'ListMessageMoveTasks', fault: respondWith({ Results }) });
     };
     answerWith('COMPLETED', 'FAILED', 'CANCELLED');
-    expect(await activeMoveTask(behind.clients, queue.deadLetterArn)).toBeNull();
+    expect(await findMoveTask(behind.clients, queue.deadLetterArn)).toEqual({ known: true, task: null });
     answerWith('COMPLETED', 'RUNNING');
-    expect(await activeMoveTask(behind.clients, queue.deadLetterArn)).toEqual({
-      status: 'RUNNING',
-      startedAt: new Date(1_700_000_000_000),
-      movedCount: 7,
-      toMoveCount: null,
+    expect(await findMoveTask(behind.clients, queue.deadLetterArn)).toEqual({
+      known: true,
+      task: {
+        status: 'RUNNING',
+        startedAt: new Date(1_700_000_000_000),
+        movedCount: 7,
+        toMoveCount: null,
+      },
     });
     answerWith('CANCELLING');
-    expect(await activeMoveTask(behind.clients, queue.deadLetterArn)).toMatchObject({ status: 'CANCELLING' });
+    expect(await findMoveTask(behind.clients, queue.deadLetterArn)).toMatchObject({
+      task: { status: 'CANCELLING' },
+    });
   });
 
-  test('P41: an answer that cannot be had is not taken for "no task"', async () => {
-    behind.proxy.inject({
-      operation: 'ListMessageMoveTasks',
-      fault: httpError(400, { code: 'AccessDeniedException' }),
+  test.each([
+    ['an unknown operation', httpError(400, { code: 'UnsupportedOperation' })],
+    ['a permission that is missing', httpError(403, { code: 'AccessDeniedException' })],
+    ['a page of HTML with status 500', htmlError(500)],
+    ['a page of HTML with status 404', htmlError(404)],
+    ['what is not implemented', httpError(501, { code: 'InternalFailure' })],
+  ])('the optional is not required: %s tells that move tasks are unknown', async (_what, fault) => {
+    behind.proxy.inject({ operation: 'ListMessageMoveTasks', fault });
+    expect(await findMoveTask(behind.clients, queue.deadLetterArn)).toMatchObject({
+      known: false,
+      task: null,
     });
-    await expect(activeMoveTask(behind.clients, queue.deadLetterArn)).rejects.toMatchObject({
-      name: 'AccessDeniedException',
-    });
+  });
+
+  test.each([
+    ['no answer', refuse()],
+    ['a service that asks for less', httpError(400, { code: 'ThrottlingException' })],
+  ])('P41: %s is not taken for "no task"', async (_what, fault) => {
+    behind.proxy.inject({ operation: 'ListMessageMoveTasks', fault });
+    await expect(findMoveTask(behind.clients, queue.deadLetterArn)).rejects.toThrow();
   });
 });

@@ -106,7 +106,7 @@ describe.each([
       return new Date(Date.now() + asked * 1_000);
     };
     // Everything dies at once after its redrive, as with a mail server that refuses everything.
-    const doomed = { ...scene, deps: { ...scene.deps, clock } };
+    const doomed = { ...scene, deps: { ...scene.deps, openClock: async () => clock } };
     const dying = setInterval(() => {
       void markDead(scene, ids, new Date(Date.now() + 3_600_000));
     }, 5);

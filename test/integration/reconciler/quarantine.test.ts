@@ -165,14 +165,15 @@ describe('quarantine', () => {
 describe('history', () => {
   test('P38: a message redriven k times is parked; the counter is ours, whatever SQS counts', async () => {
     const ids = await deadGifts(scene, 4);
-    await buryGifts(scene, ids);
+    const full = { class: 'transient', reason: 'mail_deferred' } as const;
+    await buryGifts(scene, ids, full);
     const three = policy({ limits: { maxRedrives: 3 }, circuitBreaker: { minSamples: 1_000 } });
     for (let redrive = 1; redrive <= 3; redrive += 1) {
       // Receives by others raise SQS's own count and are nobody's redrive.
       for (let look = 0; look < 5; look += 1) await run(scene, three, { dryRun: true });
       const report = await run(scene, three);
       expect(report.counts).toMatchObject({ redriven: 4, quarantined: 0 });
-      await dieAgain(scene);
+      await dieAgain(scene, full);
       scene.advance(60);
     }
     const report = await run(scene, three);

@@ -1,3 +1,4 @@
+import { readDatabaseTime } from '../../../services/database/queries/database-time.ts';
 import type { FailureClass } from '../../../services/database/states.ts';
 import { type DeliveryId, type GiftId, newId, newUuid, toUuid } from '../../../services/domain/ids.ts';
 import { createOutboxWriter } from '../../../services/domain/outbox.ts';
@@ -11,6 +12,7 @@ import type { Policy } from '../../../services/reconciler/policy.ts';
 import { readPolicy } from '../../../services/reconciler/policy-document.ts';
 import { type ReconcileOptions, reconcile } from '../../../services/reconciler/reconcile.ts';
 import type { ReconcilerDeps } from '../../../services/reconciler/run.ts';
+import { countOn } from '../../../services/reconciler/run-clock.ts';
 import type { RunReport } from '../../../services/reconciler/run-report.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { type Emulator, startEmulator } from '../../support/emulator.ts';
@@ -29,8 +31,9 @@ export type Scene = {
   queue: QueuePair;
   sender: FundedSender;
   log: { level: string; message: string; fields: Record<string, unknown> }[];
-  /** moves the reconciler's clock */
+  /** moves the reconciler's clock, which is the database's, ahead */
   advance: (seconds: number) => void;
+  now: () => Date;
   /** a fresh queue, no faults, no leases, the clock back at now */
   reset: () => Promise<void>;
   close: () => Promise<void>;
@@ -57,9 +60,13 @@ export async function openScene(): Promise<Scene> {
       clients: behind.clients,
       outbox: createOutboxWriter({ queue: 'gifts', leaseSeconds: 0, clock, compose: composeMessage }),
       log: recordingLog(log),
-      clock,
+      openClock: async () => {
+        const clockOfRun = countOn(await readDatabaseTime(database.db));
+        return () => new Date(clockOfRun().getTime() + aheadMs);
+      },
       silence: { retryCapMs: 900_000, leaseSeconds: 60 },
     },
+    now: clock,
     advance: (seconds) => {
       aheadMs += seconds * 1_000;
     },
@@ -109,11 +116,12 @@ function recordingLog(lines: Scene['log']): Logger {
   return log;
 }
 
-/** The default policy with a rate that no test waits for, no minimum age, and what the test changes. */
+/** The default policy with a rate that no test waits for, no minimum ages, a deaf quarantine breaker, and what the test changes. */
 export function policy(
   changes: {
     limits?: Partial<Policy['limits']>;
     circuitBreaker?: Partial<Policy['circuitBreaker']>;
+    quarantineBreaker?: Partial<Policy['quarantineBreaker']>;
     rules?: Policy['rules'];
     suspend?: boolean;
   } = {},
@@ -126,7 +134,8 @@ export function policy(
     ...base,
     rules: changes.rules ?? rules,
     suspend: changes.suspend ?? false,
-    limits: { ...base.limits, ratePerSecond: 100_000, ...changes.limits },
+    limits: { ...base.limits, ratePerSecond: 100_000, quarantineMinAgeSeconds: 0, ...changes.limits },
+    quarantineBreaker: { ...base.quarantineBreaker, minSamples: 1_000, ...changes.quarantineBreaker },
     circuitBreaker: { ...base.circuitBreaker, ...changes.circuitBreaker },
   };
 }
@@ -278,7 +287,7 @@ export async function dieAgain(scene: Scene, died?: Parameters<typeof giftMessag
   const { ready } = await scene.emulator.inspect(scene.queue.name);
   const ids = ready.map(({ body }) => idIn(body) as GiftId | DeliveryId);
   await drain(scene, scene.queue.url);
-  await markDead(scene, ids, scene.deps.clock());
+  await markDead(scene, ids, scene.now());
   await buryGifts(scene, ids, died);
 }
 

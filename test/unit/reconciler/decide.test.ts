@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { decide } from '../../../services/reconciler/decide.ts';
 import { matchRule } from '../../../services/reconciler/policy.ts';
+import { untriedQuarantine } from '../../../services/reconciler/quarantine-breaker.ts';
 import type { LetterResult } from '../../../services/reconciler/run.ts';
 import { countResults, judgeRun } from '../../../services/reconciler/run-report.ts';
 import { anyLetter, anyRule, letter, standardPolicy } from './letters.ts';
@@ -22,6 +23,11 @@ describe('the default policy', () => {
     ['one that is too young', { class: 'transient', ageSeconds: 299 }, ['wait', null]],
     ['one that can never succeed', { class: 'permanent' }, ['quarantine', 'permanent']],
     ['one that was redriven often enough', { redrives: 3 }, ['quarantine', 'max-redrives']],
+    [
+      'one that was redriven often enough, for a fault of the mail server',
+      { redrives: 3, reason: 'mail_unreachable' },
+      ['wait', 'max-redrives'],
+    ],
     ['one whose gift is with a worker', { leased: true }, ['wait', 'in-delivery']],
     ['a settled gift, though with a worker', { leased: true, giftState: 'claimed' }, ['discard', 'settled']],
     [
@@ -115,16 +121,21 @@ describe('properties', () => {
     );
   });
 
-  test('caps hold: never more redrives than the circuit allows, none beyond maxRedrives', () => {
+  test('caps hold: never more redrives than the circuit allows, none beyond maxRedrives but as a probe', () => {
+    const states = fc.constantFrom('closed' as const, 'half_open' as const, 'open' as const);
     fc.assert(
-      fc.property(rules, letters, fc.nat(10), fc.nat(5), (list, seen, allowance, maxRedrives) => {
+      fc.property(rules, letters, fc.nat(10), fc.nat(5), states, (list, seen, probes, maxRedrives, state) => {
         const base = standardPolicy({ rules: list });
         const policy = { ...base, limits: { ...base.limits, maxRedrives } };
-        const judgements = decide(policy, seen, { state: 'half_open', allowance });
+        const allowance = { closed: Number.POSITIVE_INFINITY, half_open: probes, open: 0 }[state];
+        const judgements = decide(policy, seen, { state, allowance });
         const redriven = judgements.filter(({ verdict, deleteOnly }) => verdict === 'redrive' && !deleteOnly);
         expect(redriven.length).toBeLessThanOrEqual(allowance);
-        for (const { letter: judged } of redriven) expect(judged.redrives).toBeLessThan(maxRedrives);
-        for (const { verdict, deleteOnly, letter: judged } of judgements) {
+        for (const { letter: judged } of redriven) {
+          if (state === 'closed') expect(judged.redrives).toBeLessThan(maxRedrives);
+        }
+        for (const { verdict, deleteOnly, rule, letter: judged } of judgements) {
+          if (state !== 'closed' && judged.earlier === null) expect(rule).not.toBe('max-redrives');
           if (judged.leased && !deleteOnly && judged.earlier === null) {
             expect(['wait', 'discard']).toContain(verdict);
           }
@@ -143,6 +154,8 @@ describe('properties', () => {
             depth: seen.length,
             scanComplete: true,
             circuit: { state: 'closed', since: new Date(0) },
+            quarantine: untriedQuarantine,
+            parked: 0,
             stuck: null,
             sweep: null,
           });
@@ -168,5 +181,31 @@ describe('properties', () => {
         expect(judgement?.archive).toBe(near && judgement?.deleteOnly === false);
       }),
     );
+  });
+});
+
+describe('the circuit and maxRedrives', () => {
+  const often = () => letter({ redrives: 3 });
+
+  test.each(['open', 'half_open'] as const)(
+    'while the circuit is %s, nothing is failed for its redrives',
+    (state) => {
+      const judgements = decide(standardPolicy(), [often(), often()], { state, allowance: 0 });
+      expect(judgements.map(({ verdict, rule }) => [verdict, rule])).toEqual([
+        ['wait', 'circuit-breaker'],
+        ['wait', 'circuit-breaker'],
+      ]);
+    },
+  );
+
+  test('probes are those probed least: one that always dies does not keep the circuit open for all', () => {
+    const letters = [
+      letter({ pardoned: 4 }),
+      letter({ pardoned: 0 }),
+      letter({ pardoned: 4 }),
+      letter({ pardoned: 1 }),
+    ];
+    const judgements = decide(standardPolicy(), letters, { state: 'half_open', allowance: 2 });
+    expect(judgements.map(({ verdict }) => verdict)).toEqual(['wait', 'redrive', 'wait', 'redrive']);
   });
 });

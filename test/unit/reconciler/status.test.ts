@@ -26,6 +26,8 @@ describe('status', () => {
       ['Ready', 'True', 'PolicyAccepted'],
       ['Succeeded', 'True', 'Converged'],
       ['CircuitClosed', 'True', 'Closed'],
+      ['QuarantineAllowed', 'Unknown', 'NotJudged'],
+      ['MoveTasksListed', 'Unknown', 'NotJudged'],
     ]);
     expect(status.lastRun).toMatchObject({ finishedAt: at(1).toISOString(), dryRun: false, scanned: 0 });
   });
