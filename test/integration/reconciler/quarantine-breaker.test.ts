@@ -150,7 +150,7 @@ describe('the circuit', () => {
   test('healthy gifts survive any number of probes and openings: none of their redrives is counted', async () => {
     const breaker = { windowSeconds: 600, maxFailureRatio: 0.5, minSamples: 20 };
     const strict = policy({ circuitBreaker: breaker, limits: { maxRedrives: 1 } });
-    const full = { class: 'transient', reason: 'mail_deferred' } as const;
+    const full = { class: 'transient', reason: 'mailbox_unavailable' } as const;
     const ids = await deadGifts(scene, 20);
     await buryGifts(scene, ids, full);
     expect((await run(scene, strict)).counts).toMatchObject({ redriven: 20 });

@@ -165,7 +165,7 @@ describe('quarantine', () => {
 describe('history', () => {
   test('P38: a message redriven k times is parked; the counter is ours, whatever SQS counts', async () => {
     const ids = await deadGifts(scene, 4);
-    const full = { class: 'transient', reason: 'mail_deferred' } as const;
+    const full = { class: 'transient', reason: 'mailbox_unavailable' } as const;
     await buryGifts(scene, ids, full);
     const three = policy({ limits: { maxRedrives: 3 }, circuitBreaker: { minSamples: 1_000 } });
     for (let redrive = 1; redrive <= 3; redrive += 1) {

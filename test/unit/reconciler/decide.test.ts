@@ -22,7 +22,11 @@ describe('the default policy', () => {
     ['one that SQS moved by itself', { class: 'unknown' }, ['redrive', 'transient']],
     ['one that is too young', { class: 'transient', ageSeconds: 299 }, ['wait', null]],
     ['one that can never succeed', { class: 'permanent' }, ['quarantine', 'permanent']],
-    ['one that was redriven often enough', { redrives: 3 }, ['quarantine', 'max-redrives']],
+    [
+      'one that was redriven often enough',
+      { redrives: 3, reason: 'mailbox_unavailable' },
+      ['quarantine', 'max-redrives'],
+    ],
     [
       'one that was redriven often enough, for a fault of the mail server',
       { redrives: 3, reason: 'mail_unreachable' },
@@ -185,7 +189,7 @@ describe('properties', () => {
 });
 
 describe('the circuit and maxRedrives', () => {
-  const often = () => letter({ redrives: 3 });
+  const often = () => letter({ redrives: 3, reason: 'mailbox_unavailable' });
 
   test.each(['open', 'half_open'] as const)(
     'while the circuit is %s, nothing is failed for its redrives',
