@@ -9,11 +9,8 @@ export const frozenMigrations: Readonly<Record<string, string>> = {
   '2026-11-21-007-dead-letter-history.ts': '8e147e0468f51cc497e646527426d080282faed320249212cf069b8be5906497',
   '2026-11-28-120-parked-outbox.ts': 'a6d808a2688acc1a37dc8e1eddd58b6f149fc1f83c61ab8b62a2a9f599165b97',
   '2026-11-28-140-balances.ts': 'e21d26992c088da9ce76a088f41250a9dc485b2b6e2f14fee1b0524915afe85d',
-<<<<<<< HEAD
-  '2026-11-28-170-sliding-budgets.ts': '588bdd55247de840eea3822b1cf81658f033ab491cfd1bcde626f4610978d4aa',
-=======
   '2026-11-28-180-lookup-versions.ts': '3aff4015183cbf6db6da4e5e49ef3ff2fd85fe31056badf6b93d6d884d405e1a',
   '2026-11-28-110-pardoned-redrives.ts': '958d0fb088c451ffd75fa0a5e5d9338d11041ada1824fb1163d323c2662384ab',
->>>>>>> adef56f (feat(reconciler): at maxRedrives only what is proven, or may be, of a recipient is failed)
+  '2026-11-28-170-sliding-budgets.ts': '588bdd55247de840eea3822b1cf81658f033ab491cfd1bcde626f4610978d4aa',
   'refuse-illegal-transitions.ts': '753f2b7fbe8ed635a9631eed2054b9cd2034d5c82e2034bc90e4868e10f919cd',
 };
