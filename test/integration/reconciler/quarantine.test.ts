@@ -73,7 +73,7 @@ describe('quarantine', () => {
   });
 
   test('keeps poison with its bytes for a person, never quotes it in the log, and asks for one', async () => {
-    const bodies = ['not json: ada@example.com', '{"type":"gift.deliver","version":9}'];
+    const bodies = ['not json: ada@example.com', '{"type":"gift.deliver","version":"ada@example.com"}'];
     await bury(
       scene,
       bodies.map((body) => ({ body })),

@@ -83,6 +83,8 @@ describe('old and new side by side: a message of another release', () => {
         depth: 1,
         scanComplete: true,
         circuit: { state: 'closed' } as never,
+        quarantine: untriedQuarantine,
+        parked: 0,
         stuck: null,
         sweep: null,
       });
