@@ -1,7 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
-import { createDatabase } from '../database/client.ts';
+import { boundRole, boundsFor, unbounded } from '../database/bounds.ts';
+import { createDatabase, defaultStatementTimeoutMs } from '../database/client.ts';
 import { violatedConstraint } from '../database/errors.ts';
 import { migrate } from '../database/migrate.ts';
 import type { Database } from '../database/schema.ts';
@@ -54,6 +55,7 @@ async function bringUpToDate(): Promise<void> {
   );
   const applied = await withDatabase(migrate);
   print(applied.length === 0 ? 'the schema is up to date' : `migrated: ${applied.join(', ')}`);
+  await withDatabase((db) => boundRole(db, boundsFor(defaultStatementTimeoutMs)));
   if (mode === 'create') print(`queues are ready: ${await provisionQueues()}`);
 }
 
@@ -124,6 +126,7 @@ async function withDatabase<T>(work: (db: Kysely<Database>) => Promise<T>): Prom
     prepareStatements,
     applicationName: 'largesse-admin',
     statementTimeoutMs: 3_600_000,
+    bounds: unbounded,
   });
   try {
     return await work(db);

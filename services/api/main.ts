@@ -5,6 +5,7 @@ import { findApiKey, setApiKeyHash } from '../database/queries/api-keys.ts';
 import { createOutboxWriter } from '../domain/outbox.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
 import { usesOf } from '../domain/recipients/lookup-keys.ts';
+import { databaseLog } from '../observability/database-log.ts';
 import { createLogger, type DropSink, type Logger } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics.ts';
 import { startTracing } from '../observability/tracing.ts';
@@ -34,7 +35,7 @@ await runMain('api', async (lifecycle) => {
   const { logger, metrics } = await startObserving(config, lifecycle);
   const keyring = parseKeyring(await readFile(config.KEYRING_FILE, 'utf8'));
   for (const labels of usesOf(keyring.lookup)) metrics.keyringLookupVersions.set(labels, 1);
-  const { db, limitsClient } = openDatabase(config, { logger, metrics }, lifecycle);
+  const { client, db, limitsClient } = openDatabase(config, { logger, metrics }, lifecycle);
   const gateway = createSqsGateway(config, { db, logger, metrics, signal: lifecycle.signal });
   lifecycle.onShutdown('sqs', () => gateway.stop());
   const checkLedger = createLedgerCheck({ db, metrics });
@@ -53,6 +54,10 @@ await runMain('api', async (lifecycle) => {
   const timekeepers = createTimekeepers({ ...clockwork, remindBeforeSeconds: config.REMIND_BEFORE_SECONDS });
   lifecycle.onShutdown('timekeepers', () => Promise.all(timekeepers.map((timekeeper) => timekeeper.stop())));
 
+  const { onExamined } = databaseLog({ logger, metrics }, 'largesse-api');
+  const ready = databaseReadiness(client, onExamined);
+  // Not only when somebody asks: what is found out about a pooler must be known before the first request.
+  void ready().catch(() => undefined);
   const deps: ApiDeps = {
     db,
     keyring,
@@ -72,7 +77,7 @@ await runMain('api', async (lifecycle) => {
     logger,
     metrics,
     clock: systemClock,
-    readiness: { database: databaseReadiness(db) },
+    readiness: { database: ready },
     stopping: lifecycle.signal,
     settings: settings(config),
   };
@@ -109,8 +114,7 @@ function openDatabase(
       poolMax,
       prepareStatements: config.DATABASE_PREPARED_STATEMENTS,
       applicationName,
-      onConnectionLost: (error) =>
-        logger.warn('a database connection was lost', { event: 'connection_lost', error }),
+      ...databaseLog({ logger, metrics }, applicationName),
     });
     lifecycle.onShutdown(`database (${applicationName})`, () => client.db.destroy());
     metrics.onScrape(() => {
@@ -125,8 +129,8 @@ function openDatabase(
     });
     return client;
   };
-  const { db } = open('largesse-api', config.DATABASE_POOL_MAX);
-  return { db, limitsClient: open('largesse-api-limits', 2) };
+  const client = open('largesse-api', config.DATABASE_POOL_MAX);
+  return { client, db: client.db, limitsClient: open('largesse-api-limits', 2) };
 }
 
 function budgets(config: ApiConfig) {

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { createDatabase, type DatabaseClient } from '../database/client.ts';
+import { examineDatabase } from '../database/examine.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
 import { usesOf } from '../domain/recipients/lookup-keys.ts';
+import { databaseLog } from '../observability/database-log.ts';
 import { createLogger, type DropSink, type Logger } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics.ts';
 import { startTracing } from '../observability/tracing.ts';
@@ -61,7 +63,10 @@ async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void
   );
   lifecycle.onShutdown('admin server', admin.close);
   log.info('listening', { event: 'admin_listening', port: admin.port });
-  await waitForSchema(parts.database.db, { log, signal: lifecycle.signal, random: systemRandom });
+  await waitForSchema(parts.database, { log, signal: lifecycle.signal, random: systemRandom });
+  databaseLog({ logger: log, metrics }, 'largesse-consumer').onExamined(
+    await examineDatabase(parts.database),
+  );
   const queue = await findQueue(lifecycle, parts);
   consumer = buildGiftsConsumer({
     ...parts,
@@ -98,8 +103,7 @@ function openConnections(
     poolMax: config.DATABASE_POOL_MAX,
     prepareStatements: config.DATABASE_PREPARED_STATEMENTS,
     applicationName: 'largesse-consumer',
-    onConnectionLost: (error) =>
-      log.warn('a database connection was lost', { event: 'connection_lost', error }),
+    ...databaseLog({ logger: log, metrics }, 'largesse-consumer'),
   });
   lifecycle.onShutdown('database', () => database.db.destroy());
   const clients = createQueueClients({

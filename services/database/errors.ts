@@ -47,19 +47,39 @@ export function violatedConstraint(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.constraint : undefined;
 }
 
-/** Whether the server itself refused the statement, and the connection is good for the next one. */
+/** Whether the server refused what the statement carries: another one, with less in it, may be taken. */
 export function isRefusal(error: unknown): boolean {
-  return error instanceof pg.DatabaseError;
+  return error instanceof pg.DatabaseError && mayBlameRow(error);
 }
 
 /** The driver throws much that has no code: what came out of it is remembered, so that no list of its words decides. */
 export function rememberDriverError(error: unknown): void {
-  if (typeof error === 'object' && error !== null) driverErrors.add(error);
+  if (error instanceof Error && !(error instanceof pg.DatabaseError)) driverErrors.add(error);
 }
 
 /** A plan that no longer fits the table: the routine and not the message, which is in the server's language. */
 export function isStalePlan({ code, routine }: pg.DatabaseError): boolean {
   return code === '0A000' && routine === 'RevalidateCachedQuery';
+}
+
+/** Whether a pooler has lost a prepared statement, or given it to somebody else as well. */
+export function losesPrepared({ code }: pg.DatabaseError): boolean {
+  return code === '26000' || code === '42P05';
+}
+
+/** Whether the session that told it is of no use any more, whatever it is asked. */
+export function endsSession(error: unknown): boolean {
+  if (databaseFault(error) !== 'session') return false;
+  // A transaction in the wrong state ends with the transaction: 25001, 25P01, 25P02, …
+  return !(error instanceof pg.DatabaseError) || !/^25(?!006|P03|P04)/.test(error.code ?? '');
+}
+
+/** Whether the server refused a statement before it did anything, for a reason that another session may not have. */
+export function wasNotDone(error: unknown): boolean {
+  return (
+    error instanceof pg.DatabaseError &&
+    (error.code === '25006' || isStalePlan(error) || losesPrepared(error))
+  );
 }
 
 const driverErrors = new WeakSet<object>();

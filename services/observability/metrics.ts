@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { databaseMetrics } from './database-metrics.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -23,6 +24,7 @@ export function createMetrics(registry = new Registry(), options: MetricsOptions
     ...queueMetrics(make),
     ...reconcilerMetrics(make),
     ...serviceMetrics(make),
+    ...databaseMetrics(make),
     ...scraping(
       registry,
       make.counter('metrics_collect_failures_total', 'Gauges that could not be read for a scrape.'),
@@ -30,7 +32,7 @@ export function createMetrics(registry = new Registry(), options: MetricsOptions
   };
 }
 
-type Makers = ReturnType<typeof makers>;
+export type Makers = ReturnType<typeof makers>;
 
 function makers(registry: Registry) {
   const config = <L extends string>(name: string, help: string, labelNames: readonly L[]) => ({
@@ -212,8 +214,6 @@ function serviceMetrics({ counter, gauge, histogram }: Makers) {
       'Log lines that nobody took: the reader is gone or frozen, or the disk is full.',
       ['sink'],
     ),
-    /** `state`: total, idle, waiting (callers waiting for a connection). */
-    poolConnections: gauge('pool_connections', 'Use of the pool of database connections.', ['pool', 'state']),
   };
 }
 

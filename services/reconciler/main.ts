@@ -1,7 +1,9 @@
 import { createDatabase } from '../database/client.ts';
+import { examineDatabase } from '../database/examine.ts';
 import { pendingMigrations } from '../database/migrate.ts';
 import { readDatabaseTime } from '../database/queries/database-time.ts';
 import { createOutboxWriter } from '../domain/outbox.ts';
+import { databaseLog } from '../observability/database-log.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import { startTracing } from '../observability/tracing.ts';
 import { composeMessage } from '../queue/compose-message.ts';
@@ -101,15 +103,18 @@ async function openConnections(
     onError: (error) => log.warn('spans could not be exported', { event: 'export_failed', error }),
   });
   lifecycle.onShutdown('tracing', stopTracing);
-  const { db } = createDatabase({
+  const database = createDatabase({
     connectionString: config.DATABASE_URL,
     poolMax: config.DATABASE_POOL_MAX,
     prepareStatements: config.DATABASE_PREPARED_STATEMENTS,
     applicationName: 'largesse-reconciler',
-    onConnectionLost: (error) =>
-      log.warn('a database connection was lost', { event: 'connection_lost', error }),
+    ...databaseLog({ logger: log }, 'largesse-reconciler'),
   });
+  const { db } = database;
   lifecycle.onShutdown('database', () => db.destroy());
+  // What fails here fails in the run as well, which says so.
+  const examination = await examineDatabase(database).catch(() => null);
+  if (examination) databaseLog({ logger: log }, 'largesse-reconciler').onExamined(examination);
   const clients = createQueueClients({
     region: config.AWS_REGION,
     ...(config.AWS_ENDPOINT_URL_SQS === undefined ? {} : { endpoint: config.AWS_ENDPOINT_URL_SQS }),

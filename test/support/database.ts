@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
+import { boundsFor } from '../../services/database/bounds.ts';
 import { createDatabase, type DatabaseClient } from '../../services/database/client.ts';
 
 /** Two runs against one external server must not share a template. */
@@ -21,6 +22,8 @@ export async function createTestDatabase(options: { poolMax?: number } = {}): Pr
     connectionString: url,
     poolMax: options.poolMax ?? 10,
     applicationName: 'largesse-test',
+    // A test may hold a lock for as long as what it shows takes.
+    bounds: { ...boundsFor(12_000), idle_in_transaction_session_timeout: 0, transaction_timeout: 0 },
   });
   const drop = async () => {
     await client.db.destroy();

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
 import type { FailureClass } from '../states.ts';
-import { briefly } from './bounds.ts';
+import { briefly } from './briefly.ts';
 
 export type SettlementInput = {
   delivery_id: string;

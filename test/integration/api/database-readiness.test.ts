@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 test('the database is asked once for all who ask in the same second, and for migrations only until it has them', async () => {
-  const ready = databaseReadiness(asking.db);
+  const ready = databaseReadiness(asking);
   await Promise.all(Array.from({ length: 50 }, () => ready()));
   const forMigrations = queries;
   await Promise.all(Array.from({ length: 50 }, () => ready()));
@@ -34,7 +34,7 @@ test('it is not ready while a migration is missing, and is as soon as it is ther
   const { rows } = await database.pool.query(
     'delete from kysely_migration where name = (select max(name) from kysely_migration) returning name, timestamp',
   );
-  const ready = databaseReadiness(asking.db);
+  const ready = databaseReadiness(asking);
   await expect(ready()).rejects.toThrow(rows[0].name);
   await database.pool.query('insert into kysely_migration (name, timestamp) values ($1, $2)', [
     rows[0].name,

@@ -1,0 +1,30 @@
+import type { Counter, Gauge } from 'prom-client';
+
+type Make<M extends 'counter' | 'gauge'> = <L extends string>(
+  name: string,
+  help: string,
+  labels: readonly L[],
+) => M extends 'counter' ? Counter<L> : Gauge<L>;
+
+/** The way to the database, made by the makers of `metrics.ts`. */
+export function databaseMetrics({ counter, gauge }: { counter: Make<'counter'>; gauge: Make<'gauge'> }) {
+  return {
+    /** `state`: total, idle, waiting (callers waiting for a connection). */
+    poolConnections: gauge('pool_connections', 'Use of the pool of database connections.', ['pool', 'state']),
+    /** `event`: sessions_discarded, prepared_statements_off, bounds_refused. */
+    databaseNotes: counter('database_notes_total', 'What was found out on the way to the database.', [
+      'pool',
+      'event',
+    ]),
+    preparedStatements: gauge(
+      'database_prepared_statements',
+      '1 while statements are prepared by name, 0 behind a pooler that does not follow them.',
+      ['pool'],
+    ),
+    unboundedSettings: gauge(
+      'database_unbounded_settings',
+      'Time-outs of the database that are not in force for our sessions; must be 0.',
+      ['pool'],
+    ),
+  };
+}
