@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { hang, loseResponse, refuse } from '../support/faults.ts';
 import type { MailBehaviour } from '../support/mail-server.ts';
+import type { RoleProcess } from '../support/role-process.ts';
 import type { Dice } from './dice.ts';
 import type { ChaosSystem } from './system.ts';
 
@@ -13,11 +14,18 @@ export type Fault = {
   happen: (system: ChaosSystem, dice: Dice) => Promise<void>;
 };
 
-/** Whom a fault of a role meets: each API and each consumer, and the reconciler if it runs at this moment. */
-function someRole({ apis, consumers, reconciling }: ChaosSystem, dice: Dice) {
+/**
+ * Whom a fault of a role meets: each API and each consumer, and the reconciler if it runs at this moment. Mostly those who
+ * work: on a slow machine all would be killed while they start, and nothing would ever happen to any work.
+ */
+function someRole({ apis, consumers, reconciling }: ChaosSystem, dice: Dice): RoleProcess | undefined {
   const reconciler = reconciling.process();
-  const kept = [...apis, ...consumers].map((role) => role.process());
-  return dice.oneOf(reconciler === undefined ? kept : [...kept, reconciler]);
+  const whileStarting = dice.chance(10);
+  const kept = [...apis, ...consumers]
+    .filter((role) => whileStarting || role.facts() !== undefined)
+    .map((role) => role.process());
+  const all = reconciler === undefined ? kept : [...kept, reconciler];
+  return all.length === 0 ? undefined : dice.oneOf(all);
 }
 
 const mailFor = (name: string, weight: number, behaviour: MailBehaviour): Fault => ({
@@ -36,7 +44,7 @@ export const faults: readonly Fault[] = [
     name: 'SIGKILL',
     weight: 30,
     part: 'role',
-    happen: async (system, dice) => someRole(system, dice).kill(),
+    happen: async (system, dice) => await someRole(system, dice)?.kill(),
   },
   {
     name: 'SIGSTOP',
@@ -44,16 +52,16 @@ export const faults: readonly Fault[] = [
     part: 'role',
     happen: async (system, dice) => {
       const frozen = someRole(system, dice);
-      frozen.freeze();
+      frozen?.freeze();
       await wait(dice.between(500, 12_000));
-      frozen.thaw();
+      frozen?.thaw();
     },
   },
   {
     name: 'SIGTERM',
     weight: 8,
     part: 'role',
-    happen: async (system, dice) => void (await someRole(system, dice).stop()),
+    happen: async (system, dice) => void (await someRole(system, dice)?.stop()),
   },
   {
     name: 'Postgres: sessions terminated',

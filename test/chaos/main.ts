@@ -28,6 +28,9 @@ const began = performance.now();
 console.log(`chaos: ${gifts} gifts at ${perSecond}/s, seed ${seed}`);
 const dice = createDice(seed);
 const system = await createSystem();
+// Whoever stops the run must not leave a dozen processes behind.
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void system.end().finally(() => process.exit(130)));
 try {
   process.exitCode = await run(system);
 } finally {
@@ -40,10 +43,11 @@ async function run(system: ChaosSystem): Promise<number> {
   say('everybody gives; chaos begins');
   const chaos = startChaos(system, dice.split(), { perSecond: faultsPerSecond });
   const ticking = setInterval(() => say(progress(senders.givings.length, chaos)), 10_000);
-  await senders.done;
+  await senders.asked;
   await chaos.end();
   clearInterval(ticking);
   say(`chaos is over: ${progress(senders.givings.length, chaos)}`);
+  await senders.done;
   await recipients.end();
   const pool = new pg.Pool({ connectionString: system.postgres.url, max: 2 });
   pool.on('error', () => undefined);

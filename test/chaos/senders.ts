@@ -15,6 +15,8 @@ export type Senders = {
   givings: Giving[];
   /** what each sender's funding account was filled with */
   funded: Map<Sender, number>;
+  /** resolves when everything has been asked for, whatever has been answered by then */
+  asked: Promise<void>;
   /** resolves when everybody has a final answer to everything */
   done: Promise<void>;
 };
@@ -36,7 +38,8 @@ export async function startSenders(
   funded.set(poor, poorMinor);
   for (const [sender, amount] of funded) await topUp(system, dice, { sender, amount, key: 'first' });
   const givings: Giving[] = [];
-  return { givings, funded, done: give() };
+  const allAsked = Promise.withResolvers<void>();
+  return { givings, funded, asked: allAsked.promise, done: give() };
 
   async function give(): Promise<void> {
     const under: Promise<void>[] = [];
@@ -47,6 +50,7 @@ export async function startSenders(
       under.push(giveOne(index, dice.split()));
       if (index === Math.floor(gifts / 2)) under.push(fill(dice.split()));
     }
+    allAsked.resolve();
     await Promise.all(under);
   }
 

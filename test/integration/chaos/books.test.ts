@@ -31,7 +31,12 @@ beforeAll(async () => {
   client = await stage.pool.connect();
   const sender = { id: 'sen_x', key: 'lgk_x' };
   giving = { sender, key: 'gift-0', amountMinor: 100, answers: [accepted(id)] };
-  senders = { givings: [giving], funded: new Map([[sender, 10_000]]), done: Promise.resolve() };
+  senders = {
+    givings: [giving],
+    funded: new Map([[sender, 10_000]]),
+    asked: Promise.resolve(),
+    done: Promise.resolve(),
+  };
 });
 
 afterAll(async () => {
