@@ -291,7 +291,7 @@ describe('P47: no window of any position holds more than the quota', () => {
       applicationName: 'limits',
     });
     const policies = { ip: perMinute(5), key: perMinute(5), claim: perMinute(5) };
-    const limits = createRateLimits({ db, pool: api.database.pool }, { policies, timeoutMs: 2_000 });
+    const limits = createRateLimits({ ...api.database, db }, { policies, timeoutMs: 2_000 });
     const allowed = async () => (await limits.ip.consume('192.0.2.1')).allowed;
     expect([await allowed(), await allowed(), await allowed()]).toEqual([true, true, true]);
     await db.destroy();
