@@ -48,6 +48,16 @@ export function createQueueObserver(
         empty_receives: emptyReceives,
       });
     },
+    longPolling: ({ honoured }) => {
+      metrics.queueCapability.set({ queue, capability: 'long_polling' }, honoured ? 1 : 0);
+      if (honoured) return;
+      log.warn('empty receives are answered at once; they are paced', {
+        event: 'queue_capability',
+        queue,
+        capability: 'long_polling',
+        able: false,
+      });
+    },
     loopError: ({ error, consecutiveFailures, pauseMs }) =>
       log.warn('the queue could not be polled', {
         event: 'receive_failed',

@@ -34,6 +34,16 @@ export function loopPauseMs(consecutiveFailures: number, random: () => number): 
   return Math.floor(ceilingMs / 2 + (random() * ceilingMs) / 2);
 }
 
+/**
+ * Shortest time from one empty receive to the next where the answers come at once, although they should have waited (a
+ * proxy or emulator that ignores the wait): between half and all of 100, 200, 400, 800, 1,600, 2,000, 2,000… ms. One such
+ * answer costs next to nothing; from the fifth on there is less than one request a second, and a message waits for 2 s at most.
+ */
+export function emptyPaceMs(consecutive: number, random: () => number): number {
+  const ceilingMs = ceiling(consecutive - 1, 100, 2_000);
+  return Math.floor(ceilingMs / 2 + (random() * ceilingMs) / 2);
+}
+
 function ceiling(attempt: number, baseMs: number, capMs: number): number {
   // 2^30 of any base is above any cap; without the bound a huge attempt overflows to Infinity.
   const exponent = Math.min(Math.max(Math.trunc(attempt), 0), 30);

@@ -1,5 +1,5 @@
 import type { Message } from '@aws-sdk/client-sqs';
-import { loopPauseMs } from './backoff.ts';
+import { emptyPaceMs, loopPauseMs } from './backoff.ts';
 import { pause } from './pause.ts';
 import type { ReceiveWindow } from './receive-window.ts';
 
@@ -15,7 +15,11 @@ export interface PollerOptions {
   /** Takes over the slots of the messages; called even for none. Must not throw for one message's sake. */
   readonly onReceived: (messages: readonly Message[], receive: { asked: number; durationMs: number }) => void;
   readonly onError: (error: unknown, consecutiveFailures: number, pauseMs: number) => void;
+  /** Told of each empty receive whether it came long before its wait was over, and the how manieth in a row that was. */
+  readonly onEmpty: (inARow: { tooEarly: number }) => void;
 }
+
+type Received = { readonly count: number; readonly full: boolean; readonly durationMs: number };
 
 /** A helper never outlives the backlog by more than this, so an idle consumer soon holds one poll, with no slots reserved. */
 const helperWaitSeconds = 1;
@@ -56,14 +60,20 @@ export class Poller {
   }
 
   async #anchor(): Promise<void> {
-    const { window, batch, roomPatienceMs, waitTimeSeconds, random, onError } = this.#options;
+    const { window, batch, roomPatienceMs, waitTimeSeconds, random, onError, onEmpty } = this.#options;
     let failures = 0;
+    let tooEarly = 0;
     while (!this.#stopping.signal.aborted) {
       const room = await window.take(batch, roomPatienceMs, this.#stopping.signal);
       if (room === 0) return;
       try {
-        await this.#receive(room, waitTimeSeconds);
+        const received = await this.#receive(room, waitTimeSeconds);
         failures = 0;
+        tooEarly = isTooEarly(received, waitTimeSeconds) ? tooEarly + 1 : 0;
+        if (received.count === 0) onEmpty({ tooEarly });
+        // Without a pause, an endpoint that ignores the wait would be asked as fast as it answers.
+        const dueMs = tooEarly === 0 ? 0 : emptyPaceMs(tooEarly, random) - received.durationMs;
+        if (dueMs > 0) await pause(dueMs, this.#stopping.signal);
       } catch (error) {
         if (this.#cut.signal.aborted) return;
         failures += 1;
@@ -75,7 +85,7 @@ export class Poller {
   }
 
   /** Asks for `room` messages, whose slots are taken, and hands over what came. Starts a helper when more is waiting. */
-  async #receive(room: number, waitTimeSeconds: number): Promise<boolean> {
+  async #receive(room: number, waitTimeSeconds: number): Promise<Received> {
     const { window, receive, onReceived, batch, maxReceivers } = this.#options;
     const startedAt = performance.now();
     this.#open += 1;
@@ -87,18 +97,19 @@ export class Poller {
       if (messages.length <= room) window.giveBack(room - messages.length);
       else window.overfill(messages.length - room);
     }
-    onReceived(messages, { asked: room, durationMs: performance.now() - startedAt });
+    const durationMs = performance.now() - startedAt;
+    onReceived(messages, { asked: room, durationMs });
     const full = messages.length >= room && !this.#stopping.signal.aborted;
     // Each full receive brings one more receiver, so their number doubles with every round trip while there is a backlog.
     if (full && this.#loops.size < maxReceivers && window.tryTake(batch)) this.#track(this.#helper());
-    return full;
+    return { count: messages.length, full, durationMs };
   }
 
   /** Its first batch of room is taken already. */
   async #helper(): Promise<void> {
     const { window, batch, onError } = this.#options;
     try {
-      while ((await this.#receive(batch, helperWaitSeconds)) && window.tryTake(batch));
+      while ((await this.#receive(batch, helperWaitSeconds)).full && window.tryTake(batch));
     } catch (error) {
       if (!this.#cut.signal.aborted) onError(error, 1, 0);
     }
@@ -108,4 +119,8 @@ export class Poller {
     const tracked = run.finally(() => this.#loops.delete(tracked));
     this.#loops.add(tracked);
   }
+}
+
+function isTooEarly({ count, durationMs }: Received, waitTimeSeconds: number): boolean {
+  return count === 0 && durationMs < (waitTimeSeconds * 1_000) / 2;
 }

@@ -36,6 +36,7 @@ export class QueueConsumer {
   #stopped: Promise<void> | undefined;
   #reachable = false;
   #receiveEndedAtMs: number;
+  #waitHonoured: boolean | undefined;
 
   /** @throws RangeError when options contradict each other: it says which, and how to mend them. */
   constructor(given: QueueConsumerOptions) {
@@ -113,6 +114,7 @@ export class QueueConsumer {
       receive: (count, waitTimeSeconds, signal) =>
         receive(clients, { queueUrl, count, waitTimeSeconds, visibilityTimeoutSeconds }, signal),
       onReceived: (raw, { asked, durationMs }) => this.#take(raw, asked, durationMs),
+      onEmpty: ({ tooEarly }) => this.#judgeWait(tooEarly),
       onError: (error, consecutiveFailures, pauseMs) => {
         this.#receiveEndedAtMs = this.#options.now();
         this.#reachable = false;
@@ -121,6 +123,15 @@ export class QueueConsumer {
         tell(this.#options.observer.loopError, { error, consecutiveFailures, pauseMs });
       },
     });
+  }
+
+  /** One early answer may be chance (a server that restarts); the third in a row is a habit. */
+  #judgeWait(tooEarly: number): void {
+    if (tooEarly > 0 && tooEarly < 3) return;
+    const honoured = tooEarly === 0;
+    if (this.#waitHonoured === honoured) return;
+    this.#waitHonoured = honoured;
+    tell(this.#options.observer.longPolling, { honoured });
   }
 
   #take(raw: readonly Message[], asked: number, durationMs: number): void {

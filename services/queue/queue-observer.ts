@@ -34,6 +34,8 @@ export interface QueueObserver {
   readonly timedOut?: (event: { message: QueueMessage; handlerTimeoutMs: number }) => void;
   /** Receives stay empty while the queue says it has messages: at 120,000 in flight SQS goes silent like this. */
   readonly starved?: (event: { visible: number; inFlight: number; emptyReceives: number }) => void;
+  /** Whether empty receives wait as they are told to; once at the beginning and at each change. Those that do not are paced. */
+  readonly longPolling?: (event: { honoured: boolean }) => void;
   readonly loopError?: (event: { error: unknown; consecutiveFailures: number; pauseMs: number }) => void;
 }
 

@@ -111,6 +111,7 @@ function recordingObserver(): { observer: QueueObserver; events: Events } {
     leaseError: [],
     timedOut: [],
     starved: [],
+    longPolling: [],
     loopError: [],
   };
   const names = Object.keys(events) as (keyof QueueObserver)[];

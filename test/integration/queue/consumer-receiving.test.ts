@@ -218,4 +218,21 @@ describe('trouble', () => {
     expect(c.proxy.requests('GetQueueAttributes')).toBe(1);
     expect(c.events.starved).toEqual([]);
   });
+
+  test('instant empty receives are paced and told of once, until the endpoint waits again', async () => {
+    const c = await stage.consume({ handler: done });
+    const { remove } = c.proxy.inject({ operation: 'ReceiveMessage', fault: respondWith({}) });
+    const startedAt = performance.now();
+    c.consumer.start();
+    await eventually(() => expect(c.proxy.requests('ReceiveMessage')).toBeGreaterThanOrEqual(6), {
+      timeoutMs: 15_000,
+    });
+    // Half of 100, 200, 400, 800 and 1,600 ms at least lie between the six.
+    expect(performance.now() - startedAt).toBeGreaterThan(1_500);
+    expect(c.events.longPolling).toEqual([{ honoured: false }]);
+    remove();
+    await c.send(['m0']);
+    await eventually(() => expect(c.events.settled).toHaveLength(1));
+    await eventually(() => expect(c.events.longPolling).toEqual([{ honoured: false }, { honoured: true }]));
+  });
 });
