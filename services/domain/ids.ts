@@ -36,6 +36,12 @@ export function newUuid(): string {
   return toUUID(typeidUnboxed());
 }
 
+/** No UUIDv7 that is made at this time or later sorts before it. */
+export function firstUuidAt(timeMs: number): string {
+  const hex = Math.max(0, timeMs).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
+}
+
 /** The id as the database keeps it. @throws Error when the text is no id */
 export function toUuid(id: Id<Prefix>): string {
   return toUUID(id as never);

@@ -98,8 +98,10 @@ function ofTimekeepers(): Statements {
   ];
 }
 
+const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000);
+
 function ofReaders(sender: FundedSender): Statements {
-  const all = { senderId: sender.senderId, externalId: null };
+  const all = { senderId: sender.senderId };
   const first = { limit: 50, after: null, before: null };
   return [
     ['list a page of gifts', (trx) => listGifts(trx, all, first)],
@@ -107,6 +109,9 @@ function ofReaders(sender: FundedSender): Statements {
       'list a page from far down',
       async (trx) => listGifts(trx, all, { ...first, after: toUuid(await oldGift(trx, sender)) }),
     ],
+    ['list gifts of one state', (trx) => listGifts(trx, { ...all, state: 'failed' }, first)],
+    ['list gifts of one currency', (trx) => listGifts(trx, { ...all, currency: 'CHF' }, first)],
+    ['list gifts of a day', (trx) => listGifts(trx, { ...all, from: daysAgo(2), to: daysAgo(1) }, first)],
     ['find a gift by external_id', (trx) => listGifts(trx, { ...all, externalId: 'order-77' }, first)],
     ["read a gift's timeline", async (trx) => readTimeline(trx, sender.senderId, await oldGift(trx, sender))],
   ];

@@ -10,6 +10,7 @@ import * as pardonedRedrives from './2026-11-28-110-pardoned-redrives.ts';
 import * as parkedOutbox from './2026-11-28-120-parked-outbox.ts';
 import * as balances from './2026-11-28-140-balances.ts';
 import * as slidingBudgets from './2026-11-28-170-sliding-budgets.ts';
+import * as giftFilters from './2026-11-28-171-gift-filters.ts';
 import * as lookupVersions from './2026-11-28-180-lookup-versions.ts';
 
 /** Named imports rather than a folder scan: a bundle has no folder. Keys order the migrations and never change. */
@@ -25,5 +26,6 @@ export const migrations: Record<string, Migration> = {
   '2026-11-28-120-parked-outbox': parkedOutbox,
   '2026-11-28-140-balances': balances,
   '2026-11-28-170-sliding-budgets': slidingBudgets,
+  '2026-11-28-171-gift-filters': giftFilters,
   '2026-11-28-180-lookup-versions': lookupVersions,
 };

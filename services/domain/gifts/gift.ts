@@ -17,6 +17,7 @@ export type Gift = {
   externalId: string | null;
   metadata: Record<string, string>;
   failure: { class: FailureClass; code: string } | null;
+  /** since when it waits for the reconciler; null while it is being tried, and once it has ended */
   deadLetteredAt: Date | null;
   createdAt: Date;
   stateChangedAt: Date;
@@ -36,7 +37,19 @@ export const giftTransitions: Readonly<Record<GiftState, readonly GiftState[]>> 
   expired: [],
 };
 
+/** In which gifts begin. Nothing holds gifts back yet. */
+const firstStates: readonly GiftState[] = ['scheduled', 'queued'];
+
 export const giftStates = Object.keys(giftTransitions) as GiftState[];
+
+/** The states that a gift of this version can come into: no request, and no list, has another. */
+export const reachableGiftStates: readonly GiftState[] = reachable(firstStates);
+
+function reachable(from: readonly GiftState[]): GiftState[] {
+  const states = new Set(from);
+  for (const state of states) for (const next of giftTransitions[state]) states.add(next);
+  return [...states];
+}
 
 function canGo(from: GiftState, to: GiftState): boolean {
   return giftTransitions[from].includes(to);
@@ -82,11 +95,19 @@ export function toGift(row: GiftRow): Gift {
     expiresAt: row.expires_at,
     externalId: row.external_id,
     metadata: row.metadata,
-    failure: row.failure_class
-      ? { class: row.failure_class, code: row.failure_code ?? 'unexpected_error' }
-      : null,
-    deadLetteredAt: row.dead_lettered_at,
+    failure: failureOf(row),
+    deadLetteredAt: isUnderWay(row) ? row.dead_lettered_at : null,
     createdAt: row.created_at,
     stateChangedAt: row.state_changed_at,
   };
+}
+
+/** A queue gives up a message that it has delivered too often, and then nobody has recorded why. */
+function failureOf(row: GiftRow): Gift['failure'] {
+  if (row.failure_class) return { class: row.failure_class, code: row.failure_code ?? 'unexpected_error' };
+  return row.dead_lettered_at && isUnderWay(row) ? { class: 'unknown', code: 'given_up_by_queue' } : null;
+}
+
+function isUnderWay({ state }: GiftRow): boolean {
+  return state === 'queued' || state === 'delivering';
 }

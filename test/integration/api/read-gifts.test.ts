@@ -8,6 +8,7 @@ import type { ClaimResult } from '../../../services/domain/deliveries/delivery-w
 import { type Settlement, settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
 import { cancelGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { type DeliveryId, type GiftId, newId, toUuid } from '../../../services/domain/ids.ts';
+import { creditTopup } from '../../../services/domain/payments/credit-topup.ts';
 import {
   deliver,
   freshKey,
@@ -78,6 +79,91 @@ describe('GET /v1/gifts 200', () => {
     const found = await get('/v1/gifts?external_id=find-me');
     expect(found.body.data.map(({ id }: { id: string }) => id)).toEqual([gift.id]);
     expect((await get('/v1/gifts?external_id=find-me', other)).body.data).toEqual([]);
+  });
+
+  describe('narrowed', () => {
+    let own: TestSender;
+    const made: Record<string, string> = {};
+    beforeAll(async () => {
+      own = await api.sender();
+      const topup = { senderId: own.senderId, value: { amount: 100_000, currency: 'USD' }, reference: null };
+      await api.database.db
+        .transaction()
+        .execute((trx) => creditTopup(trx, { ...topup, apiKeyId: null, requestId: null }, new Date()));
+      const value = { amount: 100, currency: 'USD' };
+      made['queued'] = (await postGift(api, own)).body.id;
+      made['delivered'] = (await postGift(api, own)).body.id;
+      made['dollars'] = (await postGift(api, own, { ...giftRequest, value })).body.id;
+      await deliver(api, made['delivered'] ?? '');
+      await postGift(api, await api.sender());
+    });
+
+    const found = async (query: string) => {
+      const answer = await get(`/v1/gifts?${query}`, own);
+      expect(answer.status).toBe(200);
+      const ids = answer.body.data.map(({ id }: { id: string }) => id);
+      return Object.keys(made)
+        .filter((name) => ids.includes(made[name]))
+        .toSorted();
+    };
+    const at = (ms: number) => encodeURIComponent(new Date(Date.now() + ms).toISOString());
+
+    test('by state, currency, time of acceptance, and all of them together', async () => {
+      expect(await found('state=delivered')).toEqual(['delivered']);
+      expect(await found('state=queued')).toEqual(['dollars', 'queued']);
+      expect(await found('state=failed')).toEqual([]);
+      expect(await found('currency=USD')).toEqual(['dollars']);
+      expect(await found('currency=BGN')).toEqual([]);
+      expect(await found(`created_from=${at(-60_000)}`)).toEqual(['delivered', 'dollars', 'queued']);
+      expect(await found(`created_from=${at(60_000)}`)).toEqual([]);
+      expect(await found(`created_to=${at(-60_000)}`)).toEqual([]);
+      expect(await found(`created_from=0000-01-01T00:00:00Z&created_to=9999-12-31T23:59:59Z`)).toHaveLength(
+        3,
+      );
+      expect(await found(`state=queued&currency=EUR&created_to=${at(60_000)}`)).toEqual(['queued']);
+    });
+
+    test('a time divides: from it on, and before it, each gift is in one of the two', async () => {
+      const { body: gift } = await get(`/v1/gifts/${made['delivered']}`, own);
+      const [before, after] = [
+        await found(`created_to=${gift.created_at}`),
+        await found(`created_from=${gift.created_at}`),
+      ];
+      expect(after).toContain('delivered');
+      expect([...before, ...after].toSorted()).toEqual(['delivered', 'dollars', 'queued']);
+    });
+
+    test('pages keep what they are narrowed to', async () => {
+      const first = await get('/v1/gifts?state=queued&limit=1', own);
+      expect(first.body.has_more).toBe(true);
+      const next = await get(follow(first.headers['link'], 'next'), own);
+      expect([...first.body.data, ...next.body.data].map(({ id }: { id: string }) => id)).toEqual([
+        made['dollars'],
+        made['queued'],
+      ]);
+      expect(next.body.has_more).toBe(false);
+    });
+
+    test.each<[string, string, string]>([
+      ['state=lost', 'state', 'must be "scheduled" or "queued" or'],
+      ['state=held', 'state', 'must be "scheduled" or "queued" or'],
+      ['state=', 'state', 'must be "scheduled" or "queued" or'],
+      ['currency=eur', 'currency', 'three capital letters'],
+      ['created_from=yesterday', 'created_from', 'RFC 3339'],
+      ['created_from=2027-01-31', 'created_from', 'RFC 3339'],
+      ['created_to=2027-01-31T09:00:00+02:00', 'created_to', 'a + in it is written %2B'],
+      [
+        'created_from=2027-01-02T00:00:00Z&created_to=2027-01-01T00:00:00Z',
+        'created_to',
+        'later than created_from',
+      ],
+    ])('422 for ?%s', async (query, parameter, detail) => {
+      const answer = await get(`/v1/gifts?${query}`, own);
+      expect([answer.status, answer.body.errors]).toEqual([
+        422,
+        [{ parameter, detail: expect.stringContaining(detail) }],
+      ]);
+    });
   });
 
   test.each(['limit=0', 'limit=201', 'limit=ten', 'after=nonsense', `after=${newId('sen')}`, 'sort=up'])(
@@ -159,6 +245,34 @@ describe('GET /v1/gifts/{id}/timeline', () => {
     const settlement: Settlement = { deliveryId, attempt, outcome, failure, nextAttemptAt: new Date() };
     await transaction((trx) => settleDeliveries(trx, [settlement]));
   }
+
+  test('200 a gift that waits for the reconciler says so, why, and since when; one that is tried again does not', async () => {
+    const shown = async (id: string) => (await get(`/v1/gifts/${id}`)).body;
+    const { body: gift } = await postGift(api, sender);
+    expect(gift.failure).toBeNull();
+    await fails(await claimGift(gift.id), 'retry');
+    const why = { class: 'transient', code: 'mail_unreachable' };
+    expect((await shown(gift.id)).failure).toEqual({ ...why, dead_lettered_at: null });
+    await fails(await claimGift(gift.id), 'dead_letter');
+    expect(await shown(gift.id)).toMatchObject({
+      state: 'queued',
+      failure: { ...why, dead_lettered_at: expect.stringMatching(/^\d{4}-.*Z$/) },
+    });
+    expect((await get('/v1/gifts')).body.data[0].failure).toMatchObject(why);
+
+    const { body: unexplained } = await postGift(api, sender);
+    await api.database.pool.query('update gifts set dead_lettered_at = now() where id = $1', [
+      toUuid(unexplained.id),
+    ]);
+    expect((await shown(unexplained.id)).failure).toEqual({
+      class: 'unknown',
+      code: 'given_up_by_queue',
+      dead_lettered_at: expect.any(String),
+    });
+    const actor = { kind: 'admin', id: null, requestId: null } as const;
+    await transaction((trx) => cancelGifts(trx, [unexplained.id], actor));
+    expect(await shown(unexplained.id)).toMatchObject({ state: 'cancelled', failure: null });
+  });
 
   const lastEntry = async (id: string) => (await get(`/v1/gifts/${id}/timeline`)).body.data.at(-1);
 

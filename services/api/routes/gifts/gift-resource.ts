@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { claimToken, claimUrl } from '../../../domain/gifts/claim-token.ts';
-import { type Gift, giftStates } from '../../../domain/gifts/gift.ts';
+import { type Gift, reachableGiftStates } from '../../../domain/gifts/gift.ts';
 import type { Keyring } from '../../../domain/recipients/keyring.ts';
 
 const timestamp = z.iso.datetime();
@@ -10,17 +10,25 @@ export const giftSchema = z
   .object({
     id: z.string().meta({ examples: ['gft_01k3v5j8y6e4q9s7w2x0z1a2b3'] }),
     object: z.literal('gift'),
-    state: z.enum(giftStates),
+    state: z.enum(reachableGiftStates),
     value: z.object({ amount: z.int(), currency: z.string() }),
     recipient: z.object({ type: z.enum(['email', 'wallet']), masked: z.string() }),
-    binding: z.enum(['bearer', 'email_otp', 'wallet_signature']),
+    binding: z.enum(['bearer', 'email_otp', 'wallet_signature']).meta({ override: { enum: ['bearer'] } }),
     deliver_at: timestamp.nullable(),
     expires_at: timestamp.nullable(),
     external_id: z.string().nullable(),
     metadata: z.record(z.string(), z.string()),
     failure: z
-      .object({ class: z.enum(['transient', 'permanent', 'poison', 'unknown']), code: z.string() })
-      .nullable(),
+      .object({
+        class: z.enum(['transient', 'permanent', 'poison', 'unknown']),
+        code: z.string().meta({ examples: ['mail_unreachable'] }),
+        dead_lettered_at: timestamp.nullable().meta({
+          description:
+            'Since when the gift is given up by the queue and waits for the reconciler, which tries it again or fails it; null while it is tried by itself, and once it has failed',
+        }),
+      })
+      .nullable()
+      .meta({ description: 'Why the last attempt failed; null when none did' }),
     claim_url: z.url().optional().meta({
       description: 'Only of a wallet gift that is delivered and not yet claimed: pass it on to the recipient',
     }),
@@ -43,7 +51,10 @@ export function giftResource(deps: { keyring: Keyring; publicUrl: string }, gift
     expires_at: gift.expiresAt?.toISOString() ?? null,
     external_id: gift.externalId,
     metadata: gift.metadata,
-    failure: gift.failure,
+    failure: gift.failure && {
+      ...gift.failure,
+      dead_lettered_at: gift.deadLetteredAt?.toISOString() ?? null,
+    },
     ...publishedClaim(deps, gift),
     created_at: gift.createdAt.toISOString(),
     state_changed_at: gift.stateChangedAt.toISOString(),

@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express';
 import { z } from 'zod';
+import { reachableGiftStates } from '../../../domain/gifts/gift.ts';
 import { findGift, listGifts } from '../../../domain/gifts/list-gifts.ts';
 import { readTimeline } from '../../../domain/gifts/timeline.ts';
 import type { ApiDeps } from '../../deps.ts';
@@ -17,9 +18,29 @@ export const giftParams = params(
   }),
 );
 
+const time = () =>
+  z.iso
+    .datetime({
+      offset: true,
+      error: 'must be an RFC 3339 time, such as 2027-01-31T09:00:00Z; a + in it is written %2B',
+    })
+    .transform((text) => new Date(text))
+    .optional();
+
 export const giftsQuery = query(
   pagedQuery('gft', {
     external_id: text(255).optional().meta({ description: 'The gift that bears this id of yours' }),
+    state: z.enum(reachableGiftStates).optional().meta({ description: 'Gifts that are in this state now' }),
+    currency: z
+      .string()
+      .regex(/^[A-Z]{3}$/, 'must be three capital letters, such as EUR')
+      .optional()
+      .meta({ description: 'Gifts in this currency' }),
+    created_from: time().meta({ description: 'Gifts accepted at this time or later' }),
+    created_to: time().meta({ description: 'Gifts accepted before this time' }),
+  }).refine(({ created_from: from, created_to: to }) => !from || !to || from < to, {
+    path: ['created_to'],
+    error: 'must be later than created_from',
   }),
 );
 
@@ -27,7 +48,8 @@ export function listOwnGifts(deps: ApiDeps): RequestHandler {
   const resource = { keyring: deps.keyring, publicUrl: deps.settings.publicUrl };
   return async (request, response) => {
     const asked = giftsQuery.of(response);
-    const filter = { senderId: principalOf(response).senderId, externalId: asked.external_id ?? null };
+    const { external_id: externalId, state, currency, created_from: from, created_to: to } = asked;
+    const filter = { senderId: principalOf(response).senderId, externalId, state, currency, from, to };
     const { gifts, ...page } = await listGifts(deps.db, filter, toPageRequest(asked));
     sendPage(request, response, { ...page, data: gifts.map((gift) => giftResource(resource, gift)) });
   };

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import type { GiftState } from '../../../database/states.ts';
-import { giftStates } from '../../../domain/gifts/gift.ts';
+import { giftStates, reachableGiftStates } from '../../../domain/gifts/gift.ts';
 import type { TimelineEntry } from '../../../domain/gifts/timeline.ts';
 import { fromUuid } from '../../../domain/ids.ts';
 
 const timestamp = z.iso.datetime();
 /** What the gift became by an entry, or null when the entry changed nothing about that. */
-const stateSchema = z.enum(giftStates).nullable().meta({
+const stateSchema = z.enum(reachableGiftStates).nullable().meta({
   description:
     'The state that the gift came into by this entry. What followed from an attempt is told by the entries after it; one that was `interrupted` has none and left the gift `queued` at `finished_at`.',
 });
