@@ -53,6 +53,8 @@ export type RunCounts = {
   /** corrected by the safety net: gifts and deliveries whose message had vanished */
   requeued_gifts: number;
   requeued_deliveries: number;
+  /** corrected by the safety net: deliveries and attempts that an end, or a dead worker, had left open */
+  closed_leftovers: number;
   stuck_scheduled: number;
   stuck_queued: number;
   stuck_delivering: number;
@@ -100,6 +102,7 @@ export function countResults({ results, depth, parked, stuck, sweep }: Findings)
     dead_letters: left + Math.max(0, depth - results.length),
     requeued_gifts: sweep?.gifts ?? 0,
     requeued_deliveries: sweep?.deliveries ?? 0,
+    closed_leftovers: sweep?.closed ?? 0,
     stuck_scheduled: stuck?.scheduled ?? 0,
     stuck_queued: stuck?.queued ?? 0,
     stuck_delivering: stuck?.delivering ?? 0,

@@ -1,3 +1,4 @@
+import { closeLeftovers } from '../database/queries/close-leftovers.ts';
 import {
   countLateOutboxRows,
   countStuckGifts,
@@ -14,8 +15,8 @@ import { decideSweep, type SweepDecision, type SweepFacts, shortStuckSeconds } f
 /** How the queue and the gifts stood before the run changed anything: what it redrives is no backlog. */
 export type Surroundings = Pick<SweepFacts, 'waiting' | 'lateOutboxRows'> & { stuck: StuckCounts };
 
-/** What the sweep did. */
-export type SweepResult = Requeued & { decision: SweepDecision };
+/** What the sweep did. `closed`: what an end had left open. */
+export type SweepResult = Requeued & { decision: SweepDecision; closed: number };
 
 const lateOutboxSeconds = 60;
 const stuckLimits = { overdueSeconds: 15 * 60, underWaySeconds: 3_600 };
@@ -45,7 +46,8 @@ export async function sweep(
   const requeued = run.dryRun
     ? await countRequeues(run, decision, scan.results)
     : await requeuePages(run, decision);
-  return { decision, ...requeued };
+  const closed = run.dryRun ? 0 : await closePages(run);
+  return { decision, ...requeued, closed };
 }
 
 /** Queued again because their message was lost: what this safety net corrected. */
@@ -60,6 +62,17 @@ async function requeuePages(run: Run, decision: SweepDecision): Promise<Requeued
     sum.gifts += page.gifts;
     sum.deliveries += page.deliveries;
     if (page.gifts < limit && page.deliveries < limit) break;
+  }
+  return sum;
+}
+
+async function closePages(run: Run): Promise<number> {
+  let sum = 0;
+  for (let left = run.policy.limits.maxMessages; left > 0; left -= pageSize) {
+    if (run.stop.aborted || !(await run.lease.confirm())) break;
+    const closed = await run.db.transaction().execute((trx) => closeLeftovers(trx, pageSize));
+    sum += closed;
+    if (closed < pageSize) break;
   }
   return sum;
 }

@@ -7,6 +7,7 @@ import * as messaging from './2026-11-21-005-messaging.ts';
 import * as deadLetters from './2026-11-21-006-dead-letters.ts';
 import * as deadLetterHistory from './2026-11-21-007-dead-letter-history.ts';
 import * as pardonedRedrives from './2026-11-28-110-pardoned-redrives.ts';
+import * as endsEndChildren from './2026-11-28-111-ends-end-children.ts';
 import * as parkedOutbox from './2026-11-28-120-parked-outbox.ts';
 import * as balances from './2026-11-28-140-balances.ts';
 import * as slidingBudgets from './2026-11-28-170-sliding-budgets.ts';
@@ -23,6 +24,7 @@ export const migrations: Record<string, Migration> = {
   '2026-11-21-006-dead-letters': deadLetters,
   '2026-11-21-007-dead-letter-history': deadLetterHistory,
   '2026-11-28-110-pardoned-redrives': pardonedRedrives,
+  '2026-11-28-111-ends-end-children': endsEndChildren,
   '2026-11-28-120-parked-outbox': parkedOutbox,
   '2026-11-28-140-balances': balances,
   '2026-11-28-170-sliding-budgets': slidingBudgets,

@@ -22,9 +22,10 @@ export type GiftEnd = {
 export type EndedGift = { id: string; was: GiftState };
 
 /**
- * Ends gifts: state, voucher, unsent deliveries, money back to the sender and audit record, in one statement. Money
+ * Ends gifts: state, voucher, money back to the sender and audit record, in one statement; in the same one the database ends
+ * what hangs on them, deliveries and attempts (gifts_end_deliveries). Money
  * that was only reserved is released; money that went into a voucher is returned. Gifts in other states are left alone.
- * Deliveries of a worker that died end too; one that is at work settles its own. What no request ended is recorded under
+ * A worker that is at one of them finds, when it settles, that it was overtaken. What no request ended is recorded under
  * the request that made the gift.
  */
 export async function endGiftsInStates(
@@ -47,14 +48,6 @@ export async function endGiftsInStates(
     ), voided as (
       update vouchers v set state = ${end.to === 'expired' ? 'expired' : 'cancelled'}, balance_minor = 0
       from locked where v.gift_id = locked.id
-    ), unsent as (
-      update deliveries d set state = 'failed', lease_until = null, state_changed_at = clock_timestamp()
-      from locked where d.gift_id = locked.id and (d.state in ('pending', 'deferred')
-        or (d.state = 'sending' and d.lease_until < clock_timestamp()))
-      returning d.id
-    ), superseded as (
-      update delivery_attempts a set outcome = 'superseded', finished_at = clock_timestamp()
-      from unsent where a.delivery_id = unsent.id and a.outcome = 'started'
     ), refunds as (
       select input.transfer_id, locked.*, case when locked.state = 'delivered' then 'return' else 'release' end as kind,
         (select a.id from ledger_accounts a where case when locked.state = 'delivered'

@@ -169,7 +169,7 @@ describe('the life of a gift', () => {
     await stage.transaction((trx) => cancelGifts(trx, [id], system));
     const delivery = stage.db.selectFrom('deliveries').select(['state', 'lease_until']);
     expect(await delivery.where('gift_id', '=', toUuid(id)).execute()).toEqual([
-      { state: 'failed', lease_until: null },
+      { state: 'suppressed', lease_until: null },
     ]);
     const attempts = stage.db.selectFrom('delivery_attempts').select(['outcome', 'finished_at']);
     expect(await attempts.where('delivery_id', '=', toUuid(deliveryId)).execute()).toEqual([

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { sql, type Transaction } from 'kysely';
 import type { InvariantName } from '../../../services/database/queries/ledger-invariants.ts';
+import type { LifecycleInvariantName } from '../../../services/database/queries/lifecycle-invariants.ts';
 import type { Database } from '../../../services/database/schema.ts';
 import { claimToken } from '../../../services/domain/gifts/claim-token.ts';
 import { claimVoucher } from '../../../services/domain/gifts/claim-voucher.ts';
@@ -12,6 +13,7 @@ import { keyring } from '../../support/gifts.ts';
 import { failure, openStage, type Stage, system } from './stage.ts';
 
 /** One gift of every fate, as the database knows them; each of 2,500 cents of a sender of its own. */
+type AnyInvariant = InvariantName | LifecycleInvariantName;
 type Fates = Record<'queued' | 'delivered' | 'claimed' | 'failed' | 'cancelled' | 'returned', string>;
 
 let stage: Stage;
@@ -57,7 +59,7 @@ const tamper = (work: (trx: Transaction<Database>) => Promise<unknown>) =>
     await work(trx);
   });
 
-async function broken(): Promise<Partial<Record<InvariantName, number>>> {
+async function broken(): Promise<Partial<Record<AnyInvariant, number>>> {
   const invariants = await checkLedger(stage.db);
   for (const { actual, ok } of invariants) expect(ok).toBe(actual === 0);
   return Object.fromEntries(invariants.filter(({ ok }) => !ok).map(({ name, actual }) => [name, actual]));
@@ -69,17 +71,38 @@ const accountOf = (giftId: string, kind: string) =>
   sql`(select a.id from ledger_accounts a join gifts g using (funding_account_id) where g.id = ${giftId} and a.kind = ${kind})`;
 
 test('all hold over gifts of every fate', async () => {
-  expect(await checkLedger(stage.db)).toHaveLength(13);
+  expect(await checkLedger(stage.db)).toHaveLength(16);
   expect(await broken()).toEqual({});
 });
 
 type Tampering = {
   what: string;
   by: (gifts: Fates) => ReturnType<typeof sql>[];
-  breaks: Partial<Record<InvariantName, number>>;
+  breaks: Partial<Record<AnyInvariant, number>>;
 };
 
 const tamperings: Tampering[] = [
+  {
+    what: 'a delivery is to be made again of a gift that is claimed',
+    by: ({ claimed }) => [sql`update deliveries set state = 'deferred' where gift_id = ${claimed}`],
+    breaks: { ended_gifts_send_nothing: 1 },
+  },
+  {
+    what: 'an attempt is open whose delivery is sent',
+    by: ({ delivered }) => [
+      sql`update delivery_attempts set outcome = 'started'
+        where delivery_id in (select id from deliveries where gift_id = ${delivered})`,
+    ],
+    breaks: { attempts_end_with_deliveries: 1 },
+  },
+  {
+    what: 'a reminder is with a worker that is gone',
+    by: ({ delivered }) => [
+      sql`insert into deliveries (id, gift_id, purpose, channel, state, lease_until)
+        values (gen_random_uuid(), ${delivered}, 'reminder', 'email', 'sending', now() - interval '2 hours')`,
+    ],
+    breaks: { reminders_have_a_worker: 1 },
+  },
   {
     what: 'a cent is added to one entry',
     by: ({ failed }) => [

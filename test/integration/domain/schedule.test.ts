@@ -60,7 +60,11 @@ describe('what time does to gifts', () => {
     expect(await balances(stage.db, died.sender)).toMatchObject({ available: 10_000, reserved: 0, total: 0 });
     expect(await balances(stage.db, alive.sender)).toMatchObject({ available: 7_500, reserved: 2_500 });
     expect(await stage.sent(work)).toBe('overtaken');
-    expect(await deliveryOf(died.id)).toEqual({ state: 'failed', lease_until: null, outcome: 'superseded' });
+    expect(await deliveryOf(died.id)).toEqual({
+      state: 'suppressed',
+      lease_until: null,
+      outcome: 'superseded',
+    });
     expect(await deliveryOf(alive.id)).toMatchObject({ state: 'sending', outcome: 'started' });
   });
 

@@ -11,6 +11,7 @@ export const frozenMigrations: Readonly<Record<string, string>> = {
   '2026-11-28-140-balances.ts': 'e21d26992c088da9ce76a088f41250a9dc485b2b6e2f14fee1b0524915afe85d',
   '2026-11-28-180-lookup-versions.ts': '3aff4015183cbf6db6da4e5e49ef3ff2fd85fe31056badf6b93d6d884d405e1a',
   '2026-11-28-110-pardoned-redrives.ts': '958d0fb088c451ffd75fa0a5e5d9338d11041ada1824fb1163d323c2662384ab',
+  '2026-11-28-111-ends-end-children.ts': '2d812acb2e64751798d66aabdd0df0a4db275853696bcc802564f4f89e6385e3',
   '2026-11-28-170-sliding-budgets.ts': '588bdd55247de840eea3822b1cf81658f033ab491cfd1bcde626f4610978d4aa',
   '2026-11-28-171-gift-filters.ts': 'c04591684949bc37d325c33741dcdd4e207450c9f66dd69b261d4513e8942d38',
   'refuse-illegal-transitions.ts': '753f2b7fbe8ed635a9631eed2054b9cd2034d5c82e2034bc90e4868e10f919cd',

@@ -1,0 +1,47 @@
+import { sql, type Transaction } from 'kysely';
+import type { Database } from '../schema.ts';
+
+/**
+ * Closes at most `limit` of each of what was left open: a reminder whose worker died, which nobody may send again; a delivery
+ * of a gift that has ended; an attempt of a delivery that is not being sent. Only the first comes about by itself: a worker
+ * can die at any time. The others are ended with what they hang on, and are looked for in case that ever fails.
+ *
+ * @returns how many were closed
+ */
+export async function closeLeftovers(trx: Transaction<Database>, limit: number): Promise<number> {
+  const { rows } = await sql<{ closed: number }>`
+    with abandoned as materialized (
+      select id from deliveries
+      where purpose = 'reminder' and state = 'sending' and lease_until < clock_timestamp() - interval '1 minute'
+      limit ${limit} for no key update skip locked
+    ), interrupted as (
+      update delivery_attempts a set outcome = 'interrupted', finished_at = clock_timestamp()
+      from abandoned where a.delivery_id = abandoned.id and a.outcome = 'started'
+    ), given_up as (
+      update deliveries d set state = 'failed', lease_until = null, state_changed_at = clock_timestamp()
+      from abandoned where d.id = abandoned.id
+      returning d.id
+    ), orphaned as materialized (
+      select d.id, g.state as gift_state from deliveries d join gifts g on g.id = d.gift_id
+      where d.state in ('pending', 'sending', 'deferred')
+        and g.state in ('claimed', 'failed', 'rejected', 'cancelled', 'expired')
+        and d.id not in (select id from abandoned)
+      limit ${limit} for no key update of d skip locked
+    ), ended as (
+      update deliveries d set state = case when orphaned.gift_state = 'failed' then 'failed' else 'suppressed' end,
+        lease_until = null, state_changed_at = clock_timestamp()
+      from orphaned where d.id = orphaned.id
+      returning d.id
+    ), loose as materialized (
+      select a.id from delivery_attempts a join deliveries d on d.id = a.delivery_id
+      where a.outcome = 'started' and d.state <> 'sending'
+      limit ${limit} for no key update of a skip locked
+    ), superseded as (
+      update delivery_attempts a set outcome = 'superseded', finished_at = clock_timestamp()
+      from loose where a.id = loose.id
+      returning a.id
+    )
+    select (select count(*) from given_up) + (select count(*) from ended) + (select count(*) from superseded)
+      as closed`.execute(trx);
+  return rows[0]?.closed ?? 0;
+}
