@@ -59,7 +59,8 @@ function ofRequests(sender: FundedSender): Statements {
 function ofClaimLinks({ senderId, apiKeyId }: FundedSender): Statements {
   const giftId = grownGift(1);
   const request = { token: claimToken(keyring, giftId, 1), idempotencyKey: 'key', requestId: null };
-  const resend = { senderId, apiKeyId, giftId, requestId: null };
+  const unkeyed = { key: null, answerOf: () => ({ status: 202, body: null, location: null }) };
+  const resend = { senderId, apiKeyId, giftId, requestId: null, ...unkeyed };
   return [
     ['show a claim page', (trx) => findClaimable(trx, toUuid(giftId))],
     ['claim a voucher', (trx) => claimVoucher(trx, { keyring }, request, new Date())],

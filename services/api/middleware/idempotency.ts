@@ -1,13 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express';
-import type { Transaction } from 'kysely';
-import {
-  claimIdempotencyKey,
-  completeIdempotencyKey,
-  type IdempotencyAnswer,
-  type IdempotencyClaim,
-} from '../../database/queries/idempotency.ts';
-import type { Database } from '../../database/schema.ts';
+import type { IdempotencyAnswer, IdempotencyClaim } from '../../database/queries/idempotency.ts';
 import { toUuid } from '../../domain/ids.ts';
+import type { Once } from '../../domain/once.ts';
 import type { Keyring } from '../../domain/recipients/keyring.ts';
 import { Problem } from '../problem.ts';
 import { principalOf } from './authenticate.ts';
@@ -49,21 +43,10 @@ export function refusal(key: string): string | null {
   return isCarriable(key) ? null : refusedText;
 }
 
-/**
- * Runs `act` unless the key has an answer already; what `act` did and the key become true together, or neither.
- * @throws Problem `idempotency_key_mismatch`, `idempotency_key_in_progress`
- */
-export async function withIdempotency(
-  trx: Transaction<Database>,
-  claim: KeyClaim,
-  act: () => Promise<Answer>,
-): Promise<{ answer: Answer; replayed: boolean }> {
-  const placeholder = { status: 0, body: null, location: null };
-  const claimed = await claimIdempotencyKey(trx, { ...claim, ...placeholder });
-  if (claimed.kind !== 'fresh') return { answer: earlierAnswer(claimed), replayed: true };
-  const answer = await act();
-  await completeIdempotencyKey(trx, { scopeId: claim.scopeId, key: claim.key, ...answer });
-  return { answer, replayed: false };
+/** Answers what a change under a key led to. @throws Problem `idempotency_key_mismatch`, `idempotency_key_in_progress` */
+export function sendOnce(response: Response, once: Once<unknown>): void {
+  if (once.kind === 'done') sendAnswer(response, once.answer, false);
+  else sendAnswer(response, earlierAnswer(once), true);
 }
 
 export function sendAnswer(response: Response, answer: Answer, replayed: boolean): void {

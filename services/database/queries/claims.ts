@@ -1,6 +1,7 @@
-import { type Kysely, sql, type Transaction } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
 import type { Binding, Channel, GiftState, VoucherState } from '../states.ts';
+import { briefly } from './briefly.ts';
 
 /** A gift as its claim link sees it: what the page shows, and what is needed to claim. */
 export type ClaimableRow = {
@@ -24,20 +25,12 @@ export type ClaimableRow = {
   claim_id: string | null;
   claim_key: string | null;
   claimed_at: Date | null;
+  /** of the gift's row: who changes the gift compares it */
+  version: string;
 };
 
 export async function findClaimable(db: Kysely<Database>, giftId: string): Promise<ClaimableRow | undefined> {
   return (await selectClaimable(giftId).execute(db)).rows[0];
-}
-
-/** The same, locked against every other change of the gift until the transaction ends. */
-export async function lockClaimable(
-  trx: Transaction<Database>,
-  giftId: string,
-): Promise<ClaimableRow | undefined> {
-  // Locked first and read after: a statement that waits for a lock would show what it joined before the wait.
-  await sql`select 1 from gifts where id = ${giftId} for no key update`.execute(trx);
-  return (await selectClaimable(giftId).execute(trx)).rows[0];
 }
 
 export type ClaimInsert = {
@@ -49,23 +42,31 @@ export type ClaimInsert = {
   requestId: string | null;
   auditId: string;
   createdAt: Date;
+  version: string;
 };
 
-/** The claim, the gift's state and the audit record, in one statement. */
-export async function insertClaim(trx: Transaction<Database>, claim: ClaimInsert): Promise<void> {
-  await sql`
-    with new_claim as (
+/**
+ * The claim, the gift's state and the audit record, in one statement, for a gift that is still as it was read.
+ * @returns whether it was
+ */
+export async function insertClaim(db: Kysely<Database>, claim: ClaimInsert): Promise<boolean> {
+  const { rows } = await sql<{ done: boolean }>`
+    with ${briefly}, moved as (
+      update gifts set state = 'claimed', state_changed_at = ${claim.createdAt}
+      where id = ${claim.giftId} and xmin::text = ${claim.version} and (select bounded from briefly)
+      returning id
+    ), new_claim as (
       insert into claims (id, gift_id, voucher_id, binding, idempotency_key, created_at)
-      values (${claim.id}, ${claim.giftId}, ${claim.voucherId}, ${claim.binding}, ${claim.idempotencyKey},
-        ${claim.createdAt})
-    ), moved as (
-      update gifts set state = 'claimed', state_changed_at = ${claim.createdAt} where id = ${claim.giftId}
+      select ${claim.id}::uuid, id, ${claim.voucherId}::uuid, ${claim.binding}, ${claim.idempotencyKey},
+        ${claim.createdAt}::timestamptz from moved
+    ), new_audit_record as (
+      insert into audit_records (id, action, actor_kind, subject_kind, subject_id, request_id, data, created_at)
+      select ${claim.auditId}::uuid, 'gift.claimed', 'recipient', 'gift', id, ${claim.requestId},
+        jsonb_build_object('claim_id', ${claim.id}::text, 'binding', ${claim.binding}::text),
+        ${claim.createdAt}::timestamptz from moved
     )
-    insert into audit_records (id, action, actor_kind, subject_kind, subject_id, request_id, data, created_at)
-    values (${claim.auditId}, 'gift.claimed', 'recipient', 'gift', ${claim.giftId}, ${claim.requestId},
-      jsonb_build_object('claim_id', ${claim.id}::text, 'binding', ${claim.binding}::text), ${claim.createdAt})`.execute(
-    trx,
-  );
+    select exists (select from moved) as done`.execute(db);
+  return rows[0]?.done === true;
 }
 
 function selectClaimable(giftId: string) {
@@ -74,7 +75,8 @@ function selectClaimable(giftId: string) {
       coalesce(g.expires_at <= clock_timestamp(), false) as expired, s.name as sender_name,
       r.id as recipient_id, r.sealed, r.wrapped_key, r.keyring_key_id,
       v.id as voucher_id, v.state as voucher_state, v.code_salt,
-      c.id as claim_id, c.idempotency_key as claim_key, c.created_at as claimed_at
+      c.id as claim_id, c.idempotency_key as claim_key, c.created_at as claimed_at,
+      g.xmin::text as version
     from gifts g
     join senders s on s.id = g.sender_id
     join recipients r on r.id = g.recipient_id

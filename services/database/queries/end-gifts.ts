@@ -1,6 +1,9 @@
-import { sql, type Transaction } from 'kysely';
+import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
 import type { ActorKind, FailureClass, GiftState } from '../states.ts';
+import { briefly } from './briefly.ts';
+import type { IdempotencyClaim } from './idempotency.ts';
+import { freshFrom, type OnceOutcome, type OnceRow, onceOutcome, turnOf } from './once.ts';
 
 export type GiftEndInput = {
   gift_id: string;
@@ -34,15 +37,46 @@ export async function endGiftsInStates(
   end: GiftEnd,
 ): Promise<EndedGift[]> {
   const { rows } = await sql<EndedGift>`
+    ${ending(input, end, null)}
+    select id, state as was from locked`.execute(trx);
+  return rows;
+}
+
+/** The version of one gift that was read, when, and the key that its end is to be answered under. */
+export type GiftEndOnce = { claim: IdempotencyClaim; version: string; at: Date };
+
+/** The same for one gift as it was read, together with the key that asks for it: one round trip, and no lock outlives it. */
+export async function endGiftOnce(
+  db: Kysely<Database>,
+  input: GiftEndInput,
+  end: GiftEnd,
+  once: GiftEndOnce,
+): Promise<OnceOutcome> {
+  const { rows } = await sql<OnceRow>`
+    ${ending([input], end, once)}
+    select (select got from turn) as got, exists (select from candidates) as found, exists (select from locked) as done`.execute(
+    db,
+  );
+  return onceOutcome(rows[0]);
+}
+
+function ending(input: GiftEndInput[], end: GiftEnd, once: GiftEndOnce | null): RawBuilder<unknown> {
+  const asRead = once === null ? sql`true` : sql`g.xmin::text = ${once.version}`;
+  return sql`
     with input as (
       select * from json_to_recordset(${JSON.stringify(input)}::json) as ending (
         gift_id uuid, transfer_id uuid, audit_id uuid, class text, code text)
-    ), locked as materialized (
+    ), ${once === null ? sql`briefly as (select true as bounded)` : briefly}, ${turnOf(once?.claim ?? null)},
+    candidates as materialized (
       select g.id, g.state, g.funding_account_id, g.currency, g.amount_minor, g.request_id from gifts g
       where g.id in (select gift_id from input) and g.state = any (${end.from}::text[])
+        and ${asRead} and (select got from turn) and (select bounded from briefly)
       order by g.id for no key update
+    ), ${freshFrom(once?.claim ?? null, sql`candidates`)}, locked as materialized (
+      select * from candidates where exists (select from fresh)
     ), ended as (
-      update gifts g set state = ${end.to}, lease_until = null, state_changed_at = clock_timestamp(),
+      update gifts g set state = ${end.to}, lease_until = null,
+        state_changed_at = coalesce(${once?.at ?? null}::timestamptz, clock_timestamp()),
         failure_class = coalesce(input.class, g.failure_class), failure_code = coalesce(input.code, g.failure_code)
       from locked join input on input.gift_id = locked.id where g.id = locked.id
     ), voided as (
@@ -69,7 +103,5 @@ export async function endGiftsInStates(
         coalesce(${end.requestId}, locked.request_id), jsonb_strip_nulls(jsonb_build_object('from', locked.state,
           'class', input.class, 'code', input.code)), clock_timestamp()
       from locked join input on input.gift_id = locked.id
-    )
-    select id, state as was from locked`.execute(trx);
-  return rows;
+    )`;
 }

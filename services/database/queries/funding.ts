@@ -1,5 +1,8 @@
-import { type Kysely, sql, type Transaction } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
+import { briefly } from './briefly.ts';
+import type { IdempotencyClaim } from './idempotency.ts';
+import { freshFrom, type OnceOutcome, type OnceRow, onceOutcome, turnOf } from './once.ts';
 import { type Page, type PageRequest, pageClauses, toPage } from './page.ts';
 
 export type FundingAccountRow = {
@@ -49,26 +52,26 @@ export type FundingAccountIds = {
 
 /** Makes sure that the sender has a funding account in this currency, with all ledger accounts behind it. */
 export async function ensureFundingAccount(
-  trx: Transaction<Database>,
+  db: Kysely<Database>,
   account: { senderId: string; currency: string },
   ids: FundingAccountIds,
 ): Promise<{ id: string; availableId: string; worldId: string }> {
   const { senderId, currency } = account;
   await sql`
     insert into funding_accounts (id, sender_id, currency) values (${ids.fundingAccountId}, ${senderId}, ${currency})
-    on conflict (sender_id, currency) do nothing`.execute(trx);
+    on conflict (sender_id, currency) do nothing`.execute(db);
   await sql`
     insert into ledger_accounts (id, kind, currency) values
       (${ids.worldId}, 'world', ${currency}), (${ids.outstandingId}, 'outstanding', ${currency})
-    on conflict (currency, kind) where funding_account_id is null do nothing`.execute(trx);
+    on conflict (currency, kind) where funding_account_id is null do nothing`.execute(db);
   await sql`
     insert into ledger_accounts (id, kind, funding_account_id, currency, balance_minor)
     select new.id, new.kind, f.id, f.currency, 0
     from funding_accounts f,
       (values (${ids.availableId}::uuid, 'available'), (${ids.reservedId}::uuid, 'reserved')) as new (id, kind)
     where f.sender_id = ${senderId} and f.currency = ${currency}
-    on conflict (funding_account_id, kind) where funding_account_id is not null do nothing`.execute(trx);
-  return await trx
+    on conflict (funding_account_id, kind) where funding_account_id is not null do nothing`.execute(db);
+  return await db
     .selectFrom('funding_accounts as f')
     .innerJoin('ledger_accounts as available', (join) =>
       join.onRef('available.funding_account_id', '=', 'f.id').on('available.kind', '=', 'available'),
@@ -95,26 +98,36 @@ export type TopupInsert = {
   createdAt: Date;
 };
 
-/** A credited top-up, its transfer from the world and its audit record, in one statement. */
-export async function insertCreditedTopup(trx: Transaction<Database>, topup: TopupInsert): Promise<void> {
+/** A credited top-up, its transfer from the world and its audit record, in one statement with the key that asks for them. */
+export async function insertCreditedTopup(
+  db: Kysely<Database>,
+  topup: TopupInsert,
+  claim: IdempotencyClaim | null,
+): Promise<OnceOutcome> {
   const { id, currency, amountMinor, transferId, createdAt, audit } = topup;
   const data = JSON.stringify({ kind: 'manual', topup_id: id, amount: amountMinor, currency });
-  await sql`
-    with new_topup as (
+  const { rows } = await sql<OnceRow>`
+    with ${briefly}, ${turnOf(claim)}, mine as materialized (
+      select 1 from turn, briefly where turn.got and briefly.bounded
+    ), ${freshFrom(claim, sql`mine`)}, new_topup as (
       insert into topups (id, funding_account_id, currency, kind, state, amount_minor, reference, created_at)
-      values (${id}, ${topup.fundingAccountId}, ${currency}, 'manual', 'credited', ${amountMinor}::bigint,
-        ${topup.reference}, ${createdAt})
+      select ${id}::uuid, ${topup.fundingAccountId}::uuid, ${currency}, 'manual', 'credited', ${amountMinor}::bigint,
+        ${topup.reference}, ${createdAt}::timestamptz from fresh
     ), new_transfer as (
       insert into ledger_transfers (id, kind, topup_id, created_at)
-      values (${transferId}, 'topup', ${id}, ${createdAt})
+      select ${transferId}::uuid, 'topup', ${id}::uuid, ${createdAt}::timestamptz from fresh
     ), new_audit_record as (
       insert into audit_records (id, action, actor_kind, actor_id, subject_kind, subject_id, request_id, data, created_at)
-      values (${audit.id}, 'funding.topped_up', ${audit.actorKind}, ${audit.actorId}::uuid, 'funding_account',
-        ${topup.fundingAccountId}, ${audit.requestId}, ${data}::jsonb, ${createdAt})
+      select ${audit.id}::uuid, 'funding.topped_up', ${audit.actorKind}, ${audit.actorId}::uuid, 'funding_account',
+        ${topup.fundingAccountId}::uuid, ${audit.requestId}, ${data}::jsonb, ${createdAt}::timestamptz from fresh
+    ), new_entries as (
+      insert into ledger_entries (transfer_id, account_id, currency, amount_minor)
+      select ${transferId}::uuid, entry.account_id, ${currency}, entry.amount_minor
+      from fresh, (values (${topup.worldId}::uuid, -(${amountMinor}::bigint)),
+        (${topup.availableId}::uuid, ${amountMinor}::bigint)) as entry (account_id, amount_minor)
     )
-    insert into ledger_entries (transfer_id, account_id, currency, amount_minor) values
-      (${transferId}, ${topup.worldId}, ${currency}, -(${amountMinor}::bigint)),
-      (${transferId}, ${topup.availableId}, ${currency}, ${amountMinor}::bigint)`.execute(trx);
+    select (select got from turn) as got, true as found, exists (select from fresh) as done`.execute(db);
+  return onceOutcome(rows[0]);
 }
 
 function selectFundingAccounts(db: Kysely<Database>) {

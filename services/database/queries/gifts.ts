@@ -45,12 +45,15 @@ export function findGiftRow(db: Kysely<Database>, giftId: string, senderId: stri
     .executeTakeFirst();
 }
 
-/** The same, locked against every other change of the gift until the transaction ends. */
-export function lockGiftRow(trx: Kysely<Database>, giftId: string, senderId: string) {
-  return selectGifts(trx)
+/**
+ * The same for a change of it: with the time by the clock that dates changes, and the version of the row, which a statement
+ * that changes it compares. So nothing is locked between what was read and what is done about it.
+ */
+export function findGiftVersion(db: Kysely<Database>, giftId: string, senderId: string) {
+  return selectGifts(db)
+    .select([sql<string>`gifts.xmin::text`.as('version'), sql<Date>`clock_timestamp()`.as('now')])
     .where('gifts.id', '=', giftId)
     .where('gifts.sender_id', '=', senderId)
-    .modifyEnd(sql`for no key update of gifts`)
     .executeTakeFirst();
 }
 

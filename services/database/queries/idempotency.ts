@@ -21,44 +21,6 @@ export type IdempotencyAnswer =
   | { kind: 'in_progress' };
 
 /**
- * Takes the key for this transaction and stores the answer that goes with it: both become true together, or neither.
- * A twin that is still running is not waited for (its advisory lock ends with its transaction).
- */
-export async function claimIdempotencyKey(
-  trx: Transaction<Database>,
-  claim: IdempotencyClaim,
-): Promise<IdempotencyAnswer> {
-  const { rows } = await sql<{ got: boolean; inserted: boolean }>`
-    with turn as materialized (
-      select pg_try_advisory_xact_lock(hashtextextended(${`${claim.scopeId}:${claim.key}`}, 0)) as got
-    ), fresh as (
-      insert into idempotency_keys (scope_id, key, fingerprint, status, body, location)
-      select ${claim.scopeId}::uuid, ${claim.key}, ${claim.fingerprint}::bytea, ${claim.status}::integer,
-        ${JSON.stringify(claim.body)}::json, ${claim.location}
-      from turn where got
-      on conflict do nothing
-      returning 1
-    )
-    select turn.got, exists (select from fresh) as inserted from turn`.execute(trx);
-  const [answer] = rows;
-  if (!answer?.got) return { kind: 'in_progress' };
-  return answer.inserted ? { kind: 'fresh' } : await earlierAnswer(trx, claim);
-}
-
-/** Replaces the placeholder that a key was claimed with, where the answer came out of the transaction itself. */
-export async function completeIdempotencyKey(
-  trx: Transaction<Database>,
-  answer: Pick<IdempotencyClaim, 'scopeId' | 'key' | 'status' | 'body' | 'location'>,
-): Promise<void> {
-  await trx
-    .updateTable('idempotency_keys')
-    .set({ status: answer.status, body: JSON.stringify(answer.body), location: answer.location })
-    .where('scope_id', '=', answer.scopeId)
-    .where('key', '=', answer.key)
-    .execute();
-}
-
-/**
  * Expired keys go in small steps, so that no step holds locks for long. The materialized CTE is a fence, as in the
  * outbox: a limited subquery may be run once per row, and then it limits nothing. Time is the database's: a process whose
  * clock is ahead must not forget the keys of a moment ago.
@@ -103,7 +65,8 @@ export async function earlierAnswer(db: Kysely<Database>, asked: AskedKey): Prom
   throw new Error('the answer of a used idempotency key is gone');
 }
 
-async function storedAnswer(
+/** The answer that a key has, without any lock; undefined where it has none yet. */
+export async function storedAnswer(
   db: Kysely<Database>,
   { scopeId, key, fingerprint, otherFingerprints = [] }: AskedKey,
 ): Promise<IdempotencyAnswer | undefined> {

@@ -1,9 +1,10 @@
-import type { Transaction } from 'kysely';
-import { type ClaimableRow, insertClaim, lockClaimable } from '../../database/queries/claims.ts';
+import type { Kysely } from 'kysely';
+import { type ClaimableRow, findClaimable, insertClaim } from '../../database/queries/claims.ts';
 import type { Database } from '../../database/schema.ts';
 import { DomainError } from '../errors.ts';
 import { type ClaimId, fromUuid, type GiftId, newId, newUuid, toUuid, type VoucherId } from '../ids.ts';
 import type { Money } from '../money.ts';
+import { untilDone } from '../once.ts';
 import type { Keyring } from '../recipients/keyring.ts';
 import { codeOf } from '../vouchers/code.ts';
 import { type ClaimStatus, claimedGift, claimStatus, provenBy } from './claim-link.ts';
@@ -25,34 +26,41 @@ export type ClaimRequest = { token: string; idempotencyKey: string; requestId: s
 
 /**
  * Takes the voucher, once. The claim itself remembers the key that made it: the same key gets the same code again,
- * any other is refused. Keys are of one link, whose gift is locked meanwhile: no two requests can collide over one.
- * @throws DomainError `not_found`, `claim_not_ready`, `state_conflict`, `claim_unavailable`
+ * any other is refused. What was read is claimed in one statement or, where the gift has changed since, read again.
+ * @throws DomainError `not_found`, `claim_not_ready`, `state_conflict`, `claim_unavailable`, `unavailable`
  */
 export async function claimVoucher(
-  trx: Transaction<Database>,
+  db: Kysely<Database>,
   deps: { keyring: Keyring },
   request: ClaimRequest,
   now: Date,
 ): Promise<Claim> {
   const giftId = claimedGift(request.token);
-  const row = provenBy(deps.keyring, request.token, giftId, await lockClaimable(trx, toUuid(giftId)));
-  if (row.claim_id !== null && row.claim_key === request.idempotencyKey) {
-    return toClaim(deps.keyring, row, { id: row.claim_id, createdAt: row.claimed_at ?? now, replayed: true });
-  }
-  const refusal = refusals[claimStatus(row)];
-  if (refusal) throw refusal();
-  const id = toUuid(newId('clm'));
-  await insertClaim(trx, {
-    id,
-    giftId: row.id,
-    voucherId: voucherOf(row).id,
-    binding: row.binding,
-    idempotencyKey: request.idempotencyKey,
-    requestId: request.requestId,
-    auditId: newUuid(),
-    createdAt: now,
+  return await untilDone(async () => {
+    const row = provenBy(deps.keyring, request.token, giftId, await findClaimable(db, toUuid(giftId)));
+    if (row.claim_id !== null && row.claim_key === request.idempotencyKey) {
+      return toClaim(deps.keyring, row, {
+        id: row.claim_id,
+        createdAt: row.claimed_at ?? now,
+        replayed: true,
+      });
+    }
+    const refusal = refusals[claimStatus(row)];
+    if (refusal) throw refusal();
+    const id = toUuid(newId('clm'));
+    const done = await insertClaim(db, {
+      id,
+      giftId: row.id,
+      voucherId: voucherOf(row).id,
+      binding: row.binding,
+      idempotencyKey: request.idempotencyKey,
+      requestId: request.requestId,
+      auditId: newUuid(),
+      createdAt: now,
+      version: row.version,
+    });
+    return done ? toClaim(deps.keyring, row, { id, createdAt: now, replayed: false }) : undefined;
   });
-  return toClaim(deps.keyring, row, { id, createdAt: now, replayed: false });
 }
 
 const refusals: Readonly<Record<ClaimStatus, (() => DomainError) | null>> = {

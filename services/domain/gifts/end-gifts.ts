@@ -1,6 +1,13 @@
-import type { Transaction } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import { lockExpiredGifts, releaseLapsedGifts } from '../../database/queries/due-gifts.ts';
-import { endGiftsInStates, type GiftEnd } from '../../database/queries/end-gifts.ts';
+import {
+  endGiftOnce,
+  endGiftsInStates,
+  type GiftEnd,
+  type GiftEndInput,
+  type GiftEndOnce,
+} from '../../database/queries/end-gifts.ts';
+import type { OnceOutcome } from '../../database/queries/once.ts';
 import type { Database } from '../../database/schema.ts';
 import type { ActorKind, FailureClass } from '../../database/states.ts';
 import { type ApiKeyId, fromUuid, type GiftId, newUuid, toUuid } from '../ids.ts';
@@ -22,6 +29,17 @@ export function cancelGifts(
   actor: Actor,
 ): Promise<ReadonlySet<GiftId>> {
   return endGifts(trx, ids.map(unfailed), { to: 'cancelled', ...by(actor) });
+}
+
+/** The same for one gift as it was read, under the key that asks for it. */
+export function cancelOnce(
+  db: Kysely<Database>,
+  id: GiftId,
+  actor: Actor,
+  once: GiftEndOnce,
+): Promise<OnceOutcome> {
+  const end = { to: 'cancelled', from: statesBefore('cancelled'), ...by(actor) } as const;
+  return endGiftOnce(db, toInput(unfailed(id)), end, once);
 }
 
 /**
@@ -65,15 +83,13 @@ async function endGifts(
   end: Omit<GiftEnd, 'from'>,
 ): Promise<ReadonlySet<GiftId>> {
   const distinct = new Map(gifts.map((gift) => [gift.id, gift]));
-  const input = [...distinct.values()].map((gift) => ({
-    gift_id: toUuid(gift.id),
-    transfer_id: newUuid(),
-    audit_id: newUuid(),
-    class: gift.class,
-    code: gift.code,
-  }));
+  const input = [...distinct.values()].map(toInput);
   const ended = await endGiftsInStates(trx, input, { ...end, from: statesBefore(end.to) });
   return new Set(ended.map((gift) => fromUuid('gft', gift.id)));
+}
+
+function toInput({ id, class: failureClass, code }: Ending): GiftEndInput {
+  return { gift_id: toUuid(id), transfer_id: newUuid(), audit_id: newUuid(), class: failureClass, code };
 }
 
 function by(actor: Actor): Pick<GiftEnd, 'actorKind' | 'actorId' | 'requestId'> {

@@ -1,6 +1,10 @@
-import type { Transaction } from 'kysely';
+import type { Kysely } from 'kysely';
 import { violatedConstraint } from '../../database/errors.ts';
-import { ensureFundingAccount, insertCreditedTopup } from '../../database/queries/funding.ts';
+import {
+  ensureFundingAccount,
+  insertCreditedTopup,
+  type TopupInsert,
+} from '../../database/queries/funding.ts';
 import type { Database } from '../../database/schema.ts';
 import { DomainError } from '../errors.ts';
 import {
@@ -14,6 +18,7 @@ import {
   toUuid,
 } from '../ids.ts';
 import type { Money } from '../money.ts';
+import { type Answer, type AskedKey, changeOnce, type Once } from '../once.ts';
 
 export type TopupDraft = {
   senderId: SenderId;
@@ -30,14 +35,43 @@ export type Topup = TopupDraft & { id: TopupId; fundingAccountId: FundingAccount
 /**
  * Credits money that arrived outside: a transfer from the world into the sender's funding account, which is created
  * with the first top-up in its currency.
- * @throws DomainError `validation_failed` for a sender who does not exist
+ * @throws DomainError `validation_failed` for a sender who does not exist, `unavailable`
  */
-export async function creditTopup(trx: Transaction<Database>, draft: TopupDraft, now: Date): Promise<Topup> {
-  const id = newId('top');
-  const { amount, currency } = draft.value;
-  const account = await ensureFundingAccount(
-    trx,
-    { senderId: toUuid(draft.senderId), currency },
+export async function creditTopup(db: Kysely<Database>, draft: TopupDraft, now: Date): Promise<Topup> {
+  const credited = await creditTopupOnce(db, draft, now, { key: null, answerOf: () => unanswered });
+  if (credited.kind !== 'done') throw new Error('a top-up without a key was answered under one');
+  return credited.result;
+}
+
+/** The same under the key of whoever asks for it, with the answer that every repetition gets. */
+export async function creditTopupOnce(
+  db: Kysely<Database>,
+  draft: TopupDraft,
+  now: Date,
+  { key, answerOf }: { key: AskedKey | null; answerOf: (topup: Topup) => Answer },
+): Promise<Once<Topup>> {
+  return await changeOnce(db, key, {
+    // Nobody's answer depends on it, and it may be there before its first money is: an account that holds nothing.
+    read: async () => undefined,
+    act: async () => {
+      const account = await ensureAccount(db, draft);
+      const id = newId('top');
+      const topup = { ...draft, id, fundingAccountId: fromUuid('fac', account.id), createdAt: now };
+      const answer = answerOf(topup);
+      const outcome = await insertCreditedTopup(db, toInsert(topup, account), key && { ...key, ...answer });
+      return { outcome, answer, result: topup };
+    },
+  });
+}
+
+const unanswered: Answer = { status: 0, body: null, location: null };
+
+type Account = Awaited<ReturnType<typeof ensureFundingAccount>>;
+
+function ensureAccount(db: Kysely<Database>, draft: TopupDraft): Promise<Account> {
+  return ensureFundingAccount(
+    db,
+    { senderId: toUuid(draft.senderId), currency: draft.value.currency },
     {
       fundingAccountId: newUuid(),
       availableId: newUuid(),
@@ -46,24 +80,27 @@ export async function creditTopup(trx: Transaction<Database>, draft: TopupDraft,
       outstandingId: newUuid(),
     },
   ).catch(explainRefusal);
-  await insertCreditedTopup(trx, {
-    id: toUuid(id),
+}
+
+function toInsert(topup: Topup, account: Account): TopupInsert {
+  const { amount, currency } = topup.value;
+  return {
+    id: toUuid(topup.id),
     fundingAccountId: account.id,
     currency,
     amountMinor: amount,
-    reference: draft.reference,
+    reference: topup.reference,
     transferId: newUuid(),
     worldId: account.worldId,
     availableId: account.availableId,
     audit: {
       id: newUuid(),
-      actorId: draft.apiKeyId === null ? null : toUuid(draft.apiKeyId),
-      actorKind: draft.apiKeyId === null ? 'admin' : 'api_key',
-      requestId: draft.requestId,
+      actorId: topup.apiKeyId === null ? null : toUuid(topup.apiKeyId),
+      actorKind: topup.apiKeyId === null ? 'admin' : 'api_key',
+      requestId: topup.requestId,
     },
-    createdAt: now,
-  });
-  return { ...draft, id, fundingAccountId: fromUuid('fac', account.id), createdAt: now };
+    createdAt: topup.createdAt,
+  };
 }
 
 function explainRefusal(error: unknown): never {

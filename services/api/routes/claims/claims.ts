@@ -61,11 +61,8 @@ export function makeClaim(deps: ApiDeps): RequestHandler {
     if (idempotencyKey === undefined) throw idempotencyKeyMissing();
     const detail = refusal(idempotencyKey);
     if (detail !== null) throw invalid([{ header: 'Idempotency-Key', detail }]);
-    const claim = await deps.db
-      .transaction()
-      .execute((trx) =>
-        claimVoucher(trx, deps, { token, idempotencyKey, requestId: requestIdOf(response) }, deps.clock()),
-      );
+    const proof = { token, idempotencyKey, requestId: requestIdOf(response) };
+    const claim = await claimVoucher(deps.db, deps, proof, deps.clock());
     extendContext({ gift_id: claim.giftId });
     if (claim.replayed) response.setHeader('Idempotency-Replayed', 'true');
     if (wantsPage(request)) sendPage(response, 200, claimedPage(claim));

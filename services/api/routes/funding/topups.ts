@@ -1,9 +1,9 @@
 import type { RequestHandler } from 'express';
 import { z } from 'zod';
-import { creditTopup, type Topup } from '../../../domain/payments/credit-topup.ts';
+import { creditTopupOnce, type Topup } from '../../../domain/payments/credit-topup.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { principalOf } from '../../middleware/authenticate.ts';
-import { keyClaim, sendAnswer, withIdempotency } from '../../middleware/idempotency.ts';
+import { keyClaim, sendOnce } from '../../middleware/idempotency.ts';
 import { requestIdOf } from '../../middleware/request-context.ts';
 import { body } from '../../middleware/validate.ts';
 import { currencySchema } from '../gifts/gift-request.ts';
@@ -47,7 +47,7 @@ export function createTopup(deps: ApiDeps): RequestHandler {
   return async (request, response) => {
     const asked = topupBody.of(response);
     const { senderId, apiKeyId } = principalOf(response);
-    const claim = keyClaim(deps.keyring, request, response);
+    const key = keyClaim(deps.keyring, request, response);
     const draft = {
       senderId: asked.sender_id ?? senderId,
       value: asked.value,
@@ -55,13 +55,11 @@ export function createTopup(deps: ApiDeps): RequestHandler {
       apiKeyId,
       requestId: requestIdOf(response),
     };
-    const { answer, replayed } = await deps.db.transaction().execute((trx) =>
-      withIdempotency(trx, claim, async () => {
-        const topup = await creditTopup(trx, draft, deps.clock());
-        return { status: 201, body: topupResource(topup), location: null };
-      }),
-    );
-    sendAnswer(response, answer, replayed);
+    const credited = await creditTopupOnce(deps.db, draft, deps.clock(), {
+      key,
+      answerOf: (topup) => ({ status: 201, body: topupResource(topup), location: null }),
+    });
+    sendOnce(response, credited);
   };
 }
 
