@@ -14,6 +14,8 @@ export type QueueReport = {
     depth: QueueDepth | null;
     /** what this process found that the queue takes; null while it has sent nothing with it */
     capabilities: Abilities;
+    /** what could not be verified of it, in words */
+    limitations: readonly string[];
     /** why it takes nothing from this process; null while it does */
     refusal: SendRefusal | null;
     deadLetters: { name: string; depth: QueueDepth | null };
@@ -46,6 +48,7 @@ export async function readQueueReport(
     name: names.queue,
     depth,
     capabilities: deps.clients.abilities.read(queue?.url ?? ''),
+    limitations: queue?.limitations ?? [],
     refusal: deps.refusal(),
     deadLetters: { name: names.deadLetterQueue, depth: deadDepth },
   };

@@ -96,6 +96,9 @@ async function findQueue(
         logger.error('the queue can not be used', { event: 'queue_unusable', error, next_try_ms: nextTryMs }),
     });
     logger.info('queue found', { event: 'queue_found', queue: queue.name });
+    for (const limitation of queue.limitations) {
+      logger.warn('the queue can not be verified in full', { event: 'queue_limitation', limitation });
+    }
     return queue;
   } catch (error) {
     if (signal.aborted) return undefined;

@@ -82,6 +82,7 @@ async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void
     event: 'consumer_started',
     queue: queue.name,
     max_in_flight: config.MAX_IN_FLIGHT,
+    limitations: queue.limitations,
   });
 }
 

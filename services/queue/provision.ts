@@ -13,6 +13,7 @@ import {
   inspectQueue,
   type QueueProblem,
   type QueueSettings,
+  queueLimitations,
 } from './queue-settings.ts';
 import type { QueueClients } from './sqs.ts';
 
@@ -30,6 +31,8 @@ export interface QueueInfo {
   readonly deadLetterArn: string;
   readonly visibilityTimeoutSeconds: number;
   readonly maxReceiveCount: number;
+  /** What could not be verified, in words: the server does not tell it. */
+  readonly limitations: readonly string[];
 }
 
 export class QueueMissingError extends Error {
@@ -76,6 +79,7 @@ export class QueueUnreachableError extends Error {
 export async function ensureQueue(clients: QueueClients, options: EnsureQueueOptions): Promise<QueueInfo> {
   const deadLetter = await findQueue(clients, options.deadLetterName, options.mode);
   const source = await findQueue(clients, options.name, options.mode);
+  const limitations = queueLimitations(options, deadLetter, source);
   if (options.mode === 'create') {
     const wanted = attributesToSet(options, deadLetter, source);
     await setAttributes(clients, deadLetter, wanted.deadLetter);
@@ -95,6 +99,7 @@ export async function ensureQueue(clients: QueueClients, options: EnsureQueueOpt
     deadLetterArn: deadLetter.attributes['QueueArn'] ?? '',
     visibilityTimeoutSeconds: options.visibilityTimeoutSeconds,
     maxReceiveCount: options.maxReceiveCount,
+    limitations,
   };
 }
 

@@ -32,6 +32,9 @@ export function maxReceiveCountFor(maxRetryCount: number): number {
   return Math.min(1_000, maxRetryCount * 2 + 10);
 }
 
+/** What a server does not tell of its queues can be neither right nor wrong: the roles go on without it, and say so. */
+const optionalAttributes: ReadonlySet<string> = new Set(['MessageRetentionPeriod', 'VisibilityTimeout']);
+
 type Check = (wanted: QueueSettings, deadLetter: FoundQueue, source: FoundQueue) => QueueProblem | null;
 
 /** Ordered: the first lines name what makes the others wrong. */
@@ -45,7 +48,7 @@ const checks: readonly Check[] = [
   (_wanted, deadLetter) =>
     checkEqual(deadLetter, 'MessageRetentionPeriod', String(deadLetterRetentionSeconds)),
   (_wanted, deadLetter, source) => {
-    const actual = redrivePolicy(source).deadLetterTargetArn ?? 'not set';
+    const actual = redrivePolicy(source).deadLetterTargetArn ?? notSet;
     const expected = deadLetter.attributes['QueueArn'] ?? '';
     if (actual === expected) return null;
     return problem(source, 'RedrivePolicy.deadLetterTargetArn', expected, actual);
@@ -68,12 +71,36 @@ export function inspectQueue(
   deadLetter: FoundQueue,
   source: FoundQueue,
 ): QueueProblem[] {
+  return differences(wanted, deadLetter, source).filter((found) => !isUntold(found));
+}
+
+/** What is not known of the queues, in words. */
+export function queueLimitations(
+  wanted: QueueSettings,
+  deadLetter: FoundQueue,
+  source: FoundQueue,
+): string[] {
+  return differences(wanted, deadLetter, source)
+    .filter(isUntold)
+    .map(
+      ({ queue, attribute, expected }) =>
+        `${queue} does not tell its ${attribute}: see yourself that it is ${expected}`,
+    );
+}
+
+function differences(wanted: QueueSettings, deadLetter: FoundQueue, source: FoundQueue): QueueProblem[] {
   return checks.map((check) => check(wanted, deadLetter, source)).filter((found) => found !== null);
 }
 
+function isUntold({ attribute, actual }: QueueProblem): boolean {
+  return actual === notSet && optionalAttributes.has(attribute);
+}
+
+const notSet = 'not set';
+
 /** Only what differs: a start that finds everything right writes nothing. */
 export function attributesToSet(wanted: QueueSettings, deadLetter: FoundQueue, source: FoundQueue) {
-  const wrong = new Set(inspectQueue(wanted, deadLetter, source).map((p) => `${p.queue} ${p.attribute}`));
+  const wrong = new Set(differences(wanted, deadLetter, source).map((p) => `${p.queue} ${p.attribute}`));
   const redriveIsWrong = [...wrong].some((key) => key.startsWith(`${source.name} RedrivePolicy.`));
   return {
     deadLetter: wrong.has(`${deadLetter.name} MessageRetentionPeriod`)
@@ -111,7 +138,7 @@ function checkUrl(queue: FoundQueue): QueueProblem | null {
 }
 
 function checkEqual(queue: FoundQueue, attribute: string, expected: string): QueueProblem | null {
-  const actual = queue.attributes[attribute] ?? 'not set';
+  const actual = queue.attributes[attribute] ?? notSet;
   return actual === expected ? null : problem(queue, attribute, expected, actual);
 }
 

@@ -11,16 +11,16 @@ export interface ElasticMq {
   stop(): Promise<void>;
 }
 
-const VERSION = '1.7.1';
+const NEWEST = '1.7.1';
 const CACHE = join(import.meta.dirname, '../../node_modules/.cache/elasticmq');
-const CLASSPATH_FILE = join(CACHE, `classpath-${VERSION}.txt`);
+const classpathFile = (version: string) => join(CACHE, `classpath-${version}.txt`);
 const START_TIMEOUT_MS = 60_000;
 const run = promisify(execFile);
 
 /** True where Java and the server's jars (or Maven, to fetch them) are present. Quick: asks for versions only. */
-export async function elasticMqAvailable(): Promise<boolean> {
+export async function elasticMqAvailable(version = NEWEST): Promise<boolean> {
   if (!(await answers('java', ['-version']))) return false;
-  return (await cachedClasspath()) !== null || (await answers('mvn', ['-v']));
+  return (await cachedClasspath(version)) !== null || (await answers('mvn', ['-v']));
 }
 
 /**
@@ -30,11 +30,13 @@ export async function elasticMqAvailable(): Promise<boolean> {
  */
 export async function startElasticMq({
   region = 'eu-central-1',
+  version = NEWEST,
 }: {
   region?: string;
+  version?: string;
 } = {}): Promise<ElasticMq | null> {
-  if (!(await elasticMqAvailable())) return null;
-  const classpath = (await cachedClasspath()) ?? (await fetchClasspath());
+  if (!(await elasticMqAvailable(version))) return null;
+  const classpath = (await cachedClasspath(version)) ?? (await fetchClasspath(version));
   const config = join(CACHE, `server-${region}.conf`);
   await writeAtomically(config, serverConfig(region));
   const child = spawn(
@@ -68,17 +70,17 @@ async function answers(command: string, args: string[]): Promise<boolean> {
 }
 
 /** The jars lie in Maven's own repository, which may be emptied: a class path with a hole is no class path. */
-async function cachedClasspath(): Promise<string | null> {
-  if (!existsSync(CLASSPATH_FILE)) return null;
-  const classpath = (await readFile(CLASSPATH_FILE, 'utf8')).trim();
+async function cachedClasspath(version: string): Promise<string | null> {
+  if (!existsSync(classpathFile(version))) return null;
+  const classpath = (await readFile(classpathFile(version), 'utf8')).trim();
   return classpath.split(':').every((jar) => existsSync(jar)) ? classpath : null;
 }
 
-async function fetchClasspath(): Promise<string> {
-  const folder = join(CACHE, `fetch-${process.pid}`);
+async function fetchClasspath(version: string): Promise<string> {
+  const folder = join(CACHE, `fetch-${version}-${process.pid}`);
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'pom.xml'), pom());
-  process.stderr.write(`Fetching ElasticMQ ${VERSION} from Maven Central (first use only) …\n`);
+  await writeFile(join(folder, 'pom.xml'), pom(version));
+  process.stderr.write(`Fetching ElasticMQ ${version} from Maven Central (first use only) …\n`);
   const output = join(folder, 'classpath.txt');
   const maven = spawn('mvn', ['-B', '-ntp', 'dependency:build-classpath', `-Dmdep.outputFile=${output}`], {
     cwd: folder,
@@ -90,16 +92,16 @@ async function fetchClasspath(): Promise<string> {
     if (/Download|ERROR/.test(line)) process.stderr.write(`  ${line}\n`);
   }
   if (!existsSync(output)) throw new Error(`mvn could not fetch ElasticMQ:\n${lines.slice(-20).join('\n')}`);
-  await rename(output, CLASSPATH_FILE);
-  return (await readFile(CLASSPATH_FILE, 'utf8')).trim();
+  await rename(output, classpathFile(version));
+  return (await readFile(classpathFile(version), 'utf8')).trim();
 }
 
-function pom(): string {
+function pom(version: string): string {
   return `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>dev.largesse</groupId><artifactId>elasticmq-class-path</artifactId><version>1</version>
   <dependencies><dependency>
-    <groupId>org.elasticmq</groupId><artifactId>elasticmq-server_2.13</artifactId><version>${VERSION}</version>
+    <groupId>org.elasticmq</groupId><artifactId>elasticmq-server_2.13</artifactId><version>${version}</version>
   </dependency></dependencies>
 </project>
 `;

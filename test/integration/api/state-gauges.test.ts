@@ -26,6 +26,7 @@ describe('gauges of what is the same for all processes', () => {
         name: 'q',
         depth: known,
         capabilities: { message_group_ids: true, trace_headers: null },
+        limitations: [],
         refusal: null,
         deadLetters: { name: 'q-dlq', depth: { ...depth, visible: 7 } },
       },

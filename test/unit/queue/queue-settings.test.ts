@@ -5,6 +5,7 @@ import {
   inspectQueue,
   maxReceiveCountFor,
   type QueueSettings,
+  queueLimitations,
 } from '../../../services/queue/queue-settings.ts';
 
 const wanted: QueueSettings = {
@@ -65,6 +66,21 @@ describe('queue settings', () => {
 
   test('a missing or unreadable redrive policy is two problems', () => {
     expect(problemsOf({ source: { RedrivePolicy: 'nonsense' } })).toHaveLength(2);
+  });
+
+  test('the optional is not required: what a server does not tell is said and set, and stops nobody', () => {
+    const { deadLetter, source } = setUp();
+    delete deadLetter.attributes['MessageRetentionPeriod'];
+    delete source.attributes['VisibilityTimeout'];
+    expect(inspectQueue(wanted, deadLetter, source)).toEqual([]);
+    expect(queueLimitations(wanted, deadLetter, source)).toEqual([
+      'gifts does not tell its VisibilityTimeout: see yourself that it is 60',
+      'gifts-dlq does not tell its MessageRetentionPeriod: see yourself that it is 1209600',
+    ]);
+    expect(attributesToSet(wanted, deadLetter, source)).toEqual({
+      deadLetter: { MessageRetentionPeriod: '1209600' },
+      source: { VisibilityTimeout: '60' },
+    });
   });
 
   test('more receives than we ask for are fine', () => {

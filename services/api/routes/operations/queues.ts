@@ -50,6 +50,9 @@ export const queuesSchema = z
         messages: depth,
         oldest_seconds: oldest,
         capabilities,
+        limitations: z.array(z.string()).meta({
+          description: 'What could not be verified of the queue because its server does not tell it',
+        }),
         refusal,
         dead_letters: z.object({ name: z.string(), messages: depth, oldest_seconds: oldest }),
       }),
@@ -103,6 +106,7 @@ function queueResource(
     name,
     depth: messages,
     capabilities: found,
+    limitations: [...limitations],
     refusal: refused,
     deadLetters,
   }: QueueReport['queues'][number],
@@ -113,6 +117,7 @@ function queueResource(
     messages: depthResource(messages),
     oldest_seconds: ages.waiting,
     capabilities: found,
+    limitations: [...limitations],
     refusal: refused,
     dead_letters: {
       name: deadLetters.name,
