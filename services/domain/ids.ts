@@ -1,4 +1,4 @@
-import { fromUUID, toUUID, typeidUnboxed } from 'typeid-js';
+import { fromUUID, toUUID, toUUIDBytes, typeidUnboxed } from 'typeid-js';
 
 export type Prefix =
   | 'sen'
@@ -42,9 +42,13 @@ export function firstUuidAt(timeMs: number): string {
   return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
 }
 
-/** The id as the database keeps it. @throws Error when the text is no id */
+/**
+ * The id as the database keeps it. Of every id there is one, and not of time-ordered ones alone, to which the library
+ * would limit it: what a caller asks for need not exist. @throws Error when the text is no id
+ */
 export function toUuid(id: Id<Prefix>): string {
-  return toUUID(id as never);
+  const hex = Buffer.from(toUUIDBytes(id as never)).toString('hex');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
 export function fromUuid<P extends Prefix>(prefix: P, uuid: string): Id<P> {

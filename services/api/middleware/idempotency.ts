@@ -39,7 +39,7 @@ export function keyClaim(keyring: Keyring, request: Request, response: Response)
 
 /** Why a text can't be an idempotency key, or null. */
 export function refusal(key: string): string | null {
-  if (key.length > 255) return 'has more than 255 characters';
+  if ([...key].length > 255) return 'has more than 255 characters';
   return isCarriable(key) ? null : refusedText;
 }
 
@@ -56,7 +56,7 @@ export function sendAnswer(response: Response, answer: Answer, replayed: boolean
 }
 
 function keyOf(request: Request): string {
-  const key = request.get('idempotency-key')?.trim();
+  const key = request.get('idempotency-key');
   if (!key) throw idempotencyKeyMissing();
   return key;
 }

@@ -277,3 +277,37 @@ describe('400: a body that two readers may read in two ways', () => {
     expect([answer.status, answer.body.code]).toEqual([422, 'validation_failed']);
   });
 });
+
+describe('an id that nobody made is one that does not exist', () => {
+  const suffixes = [
+    '6'.padEnd(26, '0'),
+    '0'.repeat(26),
+    `7${'z'.repeat(25)}`,
+    '3p9s9h2z4hvvhhvvarzdsm1h9d',
+    '1bh7z0xpm8p8tgw7pn15bxq8hq',
+  ];
+  test.each(suffixes)('%s', async (suffix) => {
+    const as = await api.sender({ roles: ['sender', 'operator', 'admin'] });
+    const ask = async (method: 'get' | 'post', path: string, body?: object) => {
+      const sent = request(api.app)
+        [method](path)
+        .set(...as.auth)
+        .set('Idempotency-Key', freshKey());
+      return (await (body === undefined ? sent : sent.send(body))).status;
+    };
+    for (const path of ['', '/timeline'])
+      expect(await ask('get', `/v1/gifts/gft_${suffix}${path}`)).toBe(404);
+    for (const path of ['/cancel', '/resend'])
+      expect(await ask('post', `/v1/gifts/gft_${suffix}${path}`)).toBe(404);
+    const lists = { gifts: 'gft', 'funding-accounts': 'fac', 'dead-letters': 'ddl' };
+    for (const [list, prefix] of Object.entries(lists)) {
+      expect(await ask('get', `/v1/${list}?after=${prefix}_${suffix}`)).toBe(200);
+      expect(await ask('get', `/v1/${list}?before=${prefix}_${suffix}`)).toBe(200);
+    }
+    const token = `clt_${suffix}${'0'.repeat(26)}`;
+    expect(await ask('get', `/claim/${token}`)).toBe(404);
+    expect(await ask('post', '/v1/claims', { token })).toBe(404);
+    const topup = { sender_id: `sen_${suffix}`, value: { amount: 1, currency: 'EUR' } };
+    expect(await ask('post', '/v1/topups', topup)).toBe(422);
+  });
+});

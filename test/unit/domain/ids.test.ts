@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { fromUuid, isId, newId, newUuid, toUuid } from '../../../services/domain/ids.ts';
+import { fromUuid, idPattern, isId, newId, newUuid, toUuid } from '../../../services/domain/ids.ts';
 
 describe('ids', () => {
   test('are the prefix and 26 characters of lower-case Crockford base32', () => {
@@ -21,6 +21,19 @@ describe('ids', () => {
         expect(isId('gft', id)).toBe(true);
       }),
     );
+  });
+
+  test('that nobody made are ids as well: whatever has the form of one can be looked for', () => {
+    const bytes = fc.uint8Array({ minLength: 16, maxLength: 16 });
+    fc.assert(
+      fc.property(bytes, (made) => {
+        const hex = Buffer.from(made).toString('hex');
+        const uuid = hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+        expect(toUuid(fromUuid('gft', uuid))).toBe(uuid);
+      }),
+    );
+    expect(new RegExp(idPattern('gft')).test('gft_60000000000000000000000000')).toBe(true);
+    expect(toUuid('gft_60000000000000000000000000')).toBe('c0000000-0000-0000-0000-000000000000');
   });
 
   test('of another kind, or not of this form, are refused without throwing', () => {

@@ -18,7 +18,7 @@ import { pagePolicy } from './html.ts';
 export const claimBody = body(
   z
     .strictObject({
-      token: markSensitive(z.string().max(200), 'token').meta({
+      token: markSensitive(text(200), 'token').meta({
         description: 'The last part of the claim link',
       }),
       idempotency_key: text(255).optional().meta({ description: 'For forms, which can not set a header' }),
@@ -57,7 +57,7 @@ export function showClaim(deps: ApiDeps): RequestHandler<{ token: string }> {
 export function makeClaim(deps: ApiDeps): RequestHandler {
   return async (request, response) => {
     const { token, idempotency_key: fromForm } = claimBody.of(response);
-    const idempotencyKey = request.get('idempotency-key')?.trim() || fromForm;
+    const idempotencyKey = request.get('idempotency-key') || fromForm;
     if (idempotencyKey === undefined) throw idempotencyKeyMissing();
     const detail = refusal(idempotencyKey);
     if (detail !== null) throw invalid([{ header: 'Idempotency-Key', detail }]);

@@ -4,6 +4,8 @@ import { describe, type OperationDescription } from '../docs/describe.ts';
 import { claimBody, claimSchema } from './claims.ts';
 
 const tag = 'Claims';
+/** Of the right form, and nobody's. */
+const exampleToken = `clt_${'01k3v5j8y6e4q9s7w2x0z1a2b3'.repeat(2)}`;
 
 export const claimPaths: ZodOpenApiPathsObject = {
   '/claim/{token}': {
@@ -12,7 +14,7 @@ export const claimPaths: ZodOpenApiPathsObject = {
       summary: 'The page behind a claim link; opening it changes nothing',
       tag,
       roles: null,
-      path: z.object({ token: z.string() }),
+      path: z.object({ token: z.string().meta({ param: { example: exampleToken } }) }),
       answers: { 200: { description: 'The gift, and a button to claim it', html: true } },
       problems: ['not_found'],
     }),
@@ -26,6 +28,7 @@ export const claimPaths: ZodOpenApiPathsObject = {
       tag,
       roles: null,
       body: claimBody.schema,
+      example: { token: exampleToken },
       form: true,
       idempotent: { unless: 'the body has an `idempotency_key`' },
       answers: {

@@ -34,6 +34,8 @@ export type OperationDescription = {
   path?: z.ZodObject;
   query?: z.ZodObject;
   body?: z.ZodType;
+  /** a body that is taken, and more than once: what the page fills in first */
+  example?: unknown;
   /** also as a form on a page */
   form?: boolean;
   /** takes an Idempotency-Key; says when it may be left out, if ever */
@@ -56,23 +58,32 @@ export function describe(operation: OperationDescription): ZodOpenApiOperationOb
     security: operation.roles === null ? [] : [{ apiKey: [] }],
     ...(operation.roles === null ? {} : { 'x-roles': operation.roles }),
     requestParams: { ...(path && { path }), ...(query && { query }), ...(header && { header }) },
-    ...(body && { requestBody: { required: true, content: bodyContent(body, operation.form ?? false) } }),
+    ...(body && { requestBody: { required: true, content: bodyContent(body, operation) } }),
     responses: { ...problems(operation), ...answers(operation) },
   };
 }
 
 function idempotencyKey(idempotent: NonNullable<OperationDescription['idempotent']>) {
   const description = 'A new random value per operation, the same one when it is repeated; kept for 30 days';
-  const key = z.string().min(1).max(255);
+  // What HTTP carries in a header; blanks at its ends belong to nobody.
+  const key = z.string().meta({
+    override: {
+      minLength: 1,
+      maxLength: 255,
+      pattern: '^[!-~\\u0080-\\u00ff](?:[\\t -~\\u0080-\\u00ff]*[!-~\\u0080-\\u00ff])?$',
+    },
+    param: { example: '7f4c2b1e-5d7a-4a55-9d0e-3b8a6c1f2e90' },
+  });
   return idempotent === true
     ? key.meta({ description })
     : key.optional().meta({ description: `${description}. Required unless ${idempotent.unless}` });
 }
 
-function bodyContent(schema: z.ZodType, form: boolean) {
+function bodyContent(schema: z.ZodType, { example, form = false }: OperationDescription) {
+  const content = { schema, ...(example === undefined ? {} : { example }) };
   return {
-    'application/json': { schema },
-    ...(form ? { 'application/x-www-form-urlencoded': { schema } } : {}),
+    'application/json': content,
+    ...(form ? { 'application/x-www-form-urlencoded': content } : {}),
   };
 }
 

@@ -27,6 +27,7 @@ export const fundingPaths: ZodOpenApiPathsObject = {
       tag,
       roles: 'admin',
       body: topupBody.schema,
+      example: { value: { amount: 100_000, currency: 'EUR' }, reference: 'Invoice 2027-001' },
       idempotent: true,
       answers: { 201: { description: 'Credited', schema: topupSchema } },
       problems: [],

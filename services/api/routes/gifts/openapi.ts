@@ -20,6 +20,12 @@ const accept = describe({
   roles,
   query: acceptQuery.schema,
   body: giftRequestSchema,
+  example: {
+    value: { amount: 2_500, currency: 'EUR' },
+    recipient: { type: 'email', email: 'ada@example.com' },
+    message: 'Well done',
+    sender_name: 'Charles',
+  },
   idempotent: { unless: '`dry_run=true`' },
   answers: {
     200: { description: 'What would happen (dry run)', schema: dryRunSchema },

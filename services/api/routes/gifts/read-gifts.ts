@@ -14,7 +14,7 @@ import { timelineResource } from './timeline-resource.ts';
 
 export const giftParams = params(
   z.strictObject({
-    id: idSchema('gft', 'a gift').meta({ examples: ['gft_01k3v5j8y6e4q9s7w2x0z1a2b3'] }),
+    id: idSchema('gft', 'a gift').meta({ param: { example: 'gft_01k3v5j8y6e4q9s7w2x0z1a2b3' } }),
   }),
 );
 
