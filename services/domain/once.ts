@@ -11,7 +11,7 @@ import type { Database } from '../database/schema.ts';
 import { DomainError } from './errors.ts';
 
 /** Whose key it is, and of what request. */
-export type AskedKey = Pick<IdempotencyClaim, 'scopeId' | 'key' | 'fingerprint'>;
+export type AskedKey = Pick<IdempotencyClaim, 'scopeId' | 'key' | 'fingerprint' | 'otherFingerprints'>;
 export type Answer = Pick<IdempotencyClaim, 'status' | 'body' | 'location'>;
 
 /** What a change leads to that is asked for under a key: its answer, or the one that the key has already. */

@@ -1,6 +1,7 @@
-import type { Insertable, Kysely } from 'kysely';
-import type { ApiKeysTable, Database } from '../schema.ts';
+import { type Kysely, sql } from 'kysely';
+import type { Database } from '../schema.ts';
 import type { Role } from '../states.ts';
+import { type Page, type PageRequest, pageClauses, toPage } from './page.ts';
 
 export type ApiKeyRow = {
   id: string;
@@ -34,15 +35,87 @@ export async function findApiKey(db: Kysely<Database>, secretHash: Buffer): Prom
     .executeTakeFirst();
 }
 
-export async function insertSender(
+export type ListedKeyRow = Omit<ApiKeyRow, 'sender_status'> & {
+  name: string;
+  created_at: Date;
+  status: 'active' | 'expired' | 'revoked';
+};
+
+/** Newest first. Whether one has expired is told by the database's clock. */
+export async function listApiKeyRows(
   db: Kysely<Database>,
-  sender: { id: string; name: string; kind: 'person' | 'system' },
-): Promise<void> {
-  await db.insertInto('senders').values(sender).execute();
+  filter: { senderId: string | null },
+  page: PageRequest,
+): Promise<Page<ListedKeyRow>> {
+  const { where, orderBy, limit } = pageClauses('api_keys.id', page);
+  const ofSender = filter.senderId === null ? sql`true` : sql`sender_id = ${filter.senderId}::uuid`;
+  const { rows } = await sql<ListedKeyRow>`
+    select id, sender_id, prefix, name, lookup_version, roles, scopes, expires_at, revoked_at, created_at,
+      case when revoked_at is not null then 'revoked'
+        when expires_at <= clock_timestamp() then 'expired' else 'active' end as status
+    from api_keys where ${where} and ${ofSender} order by ${orderBy} limit ${limit}`.execute(db);
+  return toPage(rows, page);
 }
 
-export async function insertApiKey(db: Kysely<Database>, key: Insertable<ApiKeysTable>): Promise<void> {
-  await db.insertInto('api_keys').values(key).execute();
+export type ApiKeyInsert = Pick<
+  ListedKeyRow,
+  'id' | 'sender_id' | 'name' | 'prefix' | 'roles' | 'scopes' | 'expires_at' | 'lookup_version'
+> & { secret_hash: Buffer; auditId: string };
+
+/** The key and the record of it, in one statement. */
+export async function insertApiKey(db: Kysely<Database>, key: ApiKeyInsert): Promise<void> {
+  await sql`
+    with made as (
+      insert into api_keys (id, sender_id, name, prefix, secret_hash, lookup_version, roles, scopes, expires_at)
+      values (${key.id}, ${key.sender_id}, ${key.name}, ${key.prefix}, ${key.secret_hash}, ${key.lookup_version},
+        ${key.roles}, ${key.scopes}, ${key.expires_at})
+    )
+    insert into audit_records (id, action, actor_kind, subject_kind, subject_id, data, created_at)
+    values (${key.auditId}, 'api_key.created', 'admin', 'api_key', ${key.id},
+      jsonb_build_object('prefix', ${key.prefix}::text, 'sender_id', ${key.sender_id}::text,
+        'roles', to_jsonb(${key.roles}::text[])), clock_timestamp())`.execute(db);
+}
+
+export type KeyRotation = {
+  prefix: string;
+  graceSeconds: number;
+  successor: { id: string; prefix: string; secret_hash: Buffer; lookup_version: number };
+  auditIds: [string, string];
+};
+
+/**
+ * A new key for the same sender, with the same name, roles, scopes and end; the old one ends after the grace period, or when
+ * it would have ended anyway. One statement: there is no moment without a key, and none with a third.
+ * @returns when the old key ends; undefined when there is no such key, or it is no longer in use
+ */
+export async function rotateApiKeyRow(
+  db: Kysely<Database>,
+  { prefix, graceSeconds, successor, auditIds }: KeyRotation,
+): Promise<{ sender_id: string; old_expires_at: Date } | undefined> {
+  const { rows } = await sql<{ sender_id: string; old_expires_at: Date }>`
+    with old as materialized (
+      select * from api_keys
+      where prefix = ${prefix} and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())
+      for update
+    ), ended as (
+      update api_keys k
+      set expires_at = least(k.expires_at, clock_timestamp() + make_interval(secs => ${graceSeconds}::double precision))
+      from old where k.id = old.id returning k.expires_at
+    ), made as (
+      insert into api_keys (id, sender_id, name, prefix, secret_hash, lookup_version, roles, scopes, expires_at)
+      select ${successor.id}, sender_id, name, ${successor.prefix}, ${successor.secret_hash}::bytea,
+        ${successor.lookup_version}::smallint, roles, scopes, expires_at
+      from old
+    ), new_audit_records as (
+      insert into audit_records (id, action, actor_kind, subject_kind, subject_id, data, created_at)
+      select ${auditIds[0]}::uuid, 'api_key.rotated', 'admin', 'api_key', old.id,
+        jsonb_build_object('successor', ${successor.prefix}::text), clock_timestamp() from old
+      union all
+      select ${auditIds[1]}::uuid, 'api_key.created', 'admin', 'api_key', ${successor.id}::uuid,
+        jsonb_build_object('prefix', ${successor.prefix}::text, 'replaces', old.prefix), clock_timestamp() from old
+    )
+    select old.sender_id, ended.expires_at as old_expires_at from old, ended`.execute(db);
+  return rows[0];
 }
 
 /** Puts a key's hash under a newer version of the lookup key; a process that knows more has the last word. */
@@ -62,13 +135,18 @@ export async function setApiKeyHash(
 export async function setApiKeyRevoked(
   db: Kysely<Database>,
   prefix: string,
-  at: Date,
+  auditId: string,
 ): Promise<Date | undefined> {
-  const row = await db
-    .updateTable('api_keys')
-    .set(({ fn, ref, val }) => ({ revoked_at: fn.coalesce(ref('revoked_at'), val(at)) }))
-    .where('prefix', '=', prefix)
-    .returning('revoked_at')
-    .executeTakeFirst();
-  return row?.revoked_at ?? undefined;
+  const { rows } = await sql<{ revoked_at: Date }>`
+    with old as materialized (
+      select id, revoked_at, coalesce(revoked_at, clock_timestamp()) as ends from api_keys
+      where prefix = ${prefix} for update
+    ), revoked as (
+      update api_keys k set revoked_at = old.ends from old where k.id = old.id and old.revoked_at is null
+    ), new_audit_record as (
+      insert into audit_records (id, action, actor_kind, subject_kind, subject_id, created_at)
+      select ${auditId}, 'api_key.revoked', 'admin', 'api_key', id, ends from old where revoked_at is null
+    )
+    select ends as revoked_at from old`.execute(db);
+  return rows[0]?.revoked_at;
 }

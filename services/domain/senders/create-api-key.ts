@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely';
 import { insertApiKey } from '../../database/queries/api-keys.ts';
 import type { Database } from '../../database/schema.ts';
 import type { Role } from '../../database/states.ts';
-import { type ApiKeyId, newId, type SenderId, toUuid } from '../ids.ts';
+import { type ApiKeyId, newId, newUuid, type SenderId, toUuid } from '../ids.ts';
 import type { Keyring } from '../recipients/keyring.ts';
 import { mintApiKey, type Scope } from './api-key.ts';
 
@@ -33,7 +33,7 @@ export async function createApiKey(
     roles: draft.roles,
     scopes: draft.scopes,
     expires_at: draft.expiresAt,
-    revoked_at: null,
+    auditId: newUuid(),
   });
   return { id, prefix, key };
 }

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import { setApiKeyRevoked } from '../../database/queries/api-keys.ts';
 import type { Database } from '../../database/schema.ts';
+import { newUuid } from '../ids.ts';
 
 /**
  * Ends a key for good; once more changes nothing, and answers when it was first. A running API may honour the key for the
@@ -10,8 +11,7 @@ import type { Database } from '../../database/schema.ts';
 export async function revokeApiKey(
   db: Kysely<Database>,
   prefix: string,
-  now: Date,
 ): Promise<{ revokedAt: Date } | undefined> {
-  const revokedAt = await setApiKeyRevoked(db, prefix, now);
+  const revokedAt = await setApiKeyRevoked(db, prefix, newUuid());
   return revokedAt && { revokedAt };
 }

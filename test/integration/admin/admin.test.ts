@@ -85,7 +85,10 @@ describe('migrate', () => {
 
   test('P56: so does a database that is not there', async () => {
     const failed = await admin(['migrate'], { DATABASE_URL: 'postgres://x:x@127.0.0.1:1/none' });
-    expect([failed.code, failed.stderr]).toEqual([1, expect.stringContaining('ECONNREFUSED')]);
+    expect([failed.code, failed.stderr]).toEqual([
+      1,
+      'largesse admin: DATABASE_URL: nothing listens at 127.0.0.1:1\n',
+    ]);
   });
 
   describe('with QUEUE_PROVISIONING=create', () => {
@@ -147,7 +150,7 @@ describe('create-sender and create-key', () => {
     });
   });
 
-  test('2, what to change and how it is used, when the command makes no sense', async () => {
+  test('2 and one sentence that says what to change, when the command makes no sense', async () => {
     const stranger = ['--sender', 'sen_01k3v5j8y6e4q9s7w2x0z1a2b3', '--roles', 'sender'];
     for (const [args, said] of [
       [['destroy'], 'there is no command "destroy"'],
@@ -156,7 +159,7 @@ describe('create-sender and create-key', () => {
       const { code, stderr, stdout } = await admin([...args]);
       expect([code, stdout]).toEqual([2, '']);
       expect(stderr).toContain(said);
-      expect(stderr).toContain('usage: node services/admin/main.ts');
+      expect(stderr.trim()).not.toContain('\n');
     }
   });
 });

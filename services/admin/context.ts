@@ -1,0 +1,94 @@
+import { readFile } from 'node:fs/promises';
+import type { Kysely } from 'kysely';
+import { z } from 'zod';
+import { unbounded } from '../database/bounds.ts';
+import { createDatabase, type DatabaseOptions } from '../database/client.ts';
+import { explainConnectionProblem } from '../database/connection-problem.ts';
+import type { Database } from '../database/schema.ts';
+import { type Keyring, parseKeyring } from '../domain/recipients/keyring.ts';
+import { explainQueueProblem } from '../queue/connection-problem.ts';
+import { createQueueClients, type QueueClients } from '../queue/sqs.ts';
+import { parseEnv } from '../runtime/env.ts';
+import { databaseEnv, keyringEnv, processingEnv, sqsEnv } from '../runtime/env-variables.ts';
+import { Unreachable } from './refusals.ts';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** What a command works with. Each part is opened, and its variables are asked for, when a command needs it. */
+export type AdminContext = {
+  readonly env: Env;
+  readonly withDatabase: <T>(work: (db: Kysely<Database>) => Promise<T>) => Promise<T>;
+  /** The same without bounds: a limit on a migration would leave a large table half of the way for ever. */
+  readonly withUnboundedDatabase: <T>(work: (db: Kysely<Database>) => Promise<T>) => Promise<T>;
+  readonly keyring: () => Promise<Keyring>;
+};
+
+export function createContext(env: Env): AdminContext {
+  return {
+    env,
+    withDatabase: (work) => withDatabase(env, {}, work),
+    withUnboundedDatabase: (work) =>
+      withDatabase(env, { statementTimeoutMs: 3_600_000, bounds: unbounded }, work),
+    keyring: async () => {
+      const { KEYRING_FILE: file } = parseEnv(z.object(keyringEnv), env);
+      return parseKeyring(await readFile(file, 'utf8'));
+    },
+  };
+}
+
+export type QueueConfig = ReturnType<typeof queueConfig>;
+
+/** @throws EnvironmentError */
+export function queueConfig(env: Env) {
+  return parseEnv(z.object({ ...sqsEnv, MAX_RETRY_COUNT: processingEnv.MAX_RETRY_COUNT }), env);
+}
+
+export async function withQueues<T>(
+  config: QueueConfig,
+  work: (clients: QueueClients) => Promise<T>,
+): Promise<T> {
+  const endpoint = config.AWS_ENDPOINT_URL_SQS;
+  const clients = createQueueClients({
+    region: config.AWS_REGION,
+    ...(endpoint === undefined ? {} : { endpoint }),
+  });
+  try {
+    return await work(clients);
+  } catch (error) {
+    throw unreachable(error, explainQueueProblem(error, endpoint));
+  } finally {
+    clients.destroy();
+  }
+}
+
+async function withDatabase<T>(
+  env: Env,
+  bounds: Pick<DatabaseOptions, 'statementTimeoutMs' | 'bounds'>,
+  work: (db: Kysely<Database>) => Promise<T>,
+): Promise<T> {
+  const { DATABASE_URL: connectionString, DATABASE_PREPARED_STATEMENTS: prepareStatements } = parseEnv(
+    z.object({
+      DATABASE_URL: databaseEnv.DATABASE_URL,
+      DATABASE_PREPARED_STATEMENTS: databaseEnv.DATABASE_PREPARED_STATEMENTS,
+    }),
+    env,
+  );
+  const { db } = createDatabase({
+    connectionString,
+    poolMax: 2,
+    prepareStatements,
+    applicationName: 'largesse-admin',
+    ...bounds,
+  });
+  try {
+    return await work(db);
+  } catch (error) {
+    throw unreachable(error, explainConnectionProblem(error, connectionString));
+  } finally {
+    await db.destroy();
+  }
+}
+
+function unreachable(error: unknown, sentence: string | undefined): unknown {
+  return sentence === undefined ? error : new Unreachable(sentence, { cause: error });
+}

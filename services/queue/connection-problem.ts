@@ -1,0 +1,36 @@
+/** Why SQS could not be asked, by the name or errno of the SDK's error. `{at}` is the endpoint, or AWS itself. */
+const sentences: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'AWS_ENDPOINT_URL_SQS: nothing listens at {at}',
+  ENOTFOUND: 'AWS_ENDPOINT_URL_SQS: there is no host for {at}',
+  EAI_AGAIN: 'AWS_ENDPOINT_URL_SQS: the name of {at} can not be looked up',
+  ETIMEDOUT: 'AWS_ENDPOINT_URL_SQS: {at} does not answer',
+  TimeoutError: 'AWS_ENDPOINT_URL_SQS: {at} does not answer',
+  CredentialsProviderError:
+    'AWS_ACCESS_KEY_ID: there are no AWS credentials (an emulator takes any: AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x)',
+  InvalidClientTokenId: 'AWS_ACCESS_KEY_ID: {at} does not know this access key',
+  UnrecognizedClientException: 'AWS_ACCESS_KEY_ID: {at} does not know this access key',
+  SignatureDoesNotMatch: 'AWS_SECRET_ACCESS_KEY: {at} refuses the signature made with it',
+  ExpiredToken: 'AWS_SESSION_TOKEN: it has expired',
+  AccessDenied: 'AWS_ACCESS_KEY_ID: its owner may not use the queue',
+  AccessDeniedException: 'AWS_ACCESS_KEY_ID: its owner may not use the queue',
+};
+
+/** One sentence that names the variable to look at; undefined when the error is about something else. */
+export function explainQueueProblem(error: unknown, endpoint: string | undefined): string | undefined {
+  const sentence = sentences[nameOf(error) ?? ''];
+  return sentence?.replaceAll('{at}', endpoint ?? 'SQS');
+}
+
+function nameOf(error: unknown, depth = 0): string | undefined {
+  if (typeof error !== 'object' || error === null || depth > 5) return undefined;
+  const {
+    code = '',
+    name = '',
+    errors = [],
+    cause,
+  } = error as Partial<AggregateError & NodeJS.ErrnoException>;
+  const own = [code, name].find((one) => Object.hasOwn(sentences, one));
+  if (own !== undefined) return own;
+  const inner: unknown[] = [...errors, cause];
+  return inner.map((one) => nameOf(one, depth + 1)).find((found) => found !== undefined);
+}
