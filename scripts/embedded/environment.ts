@@ -44,6 +44,12 @@ export const DEMO_VALUES: { variable: string; value: string; usual: string; why:
     why: 'dead letters are redriven at the next reconciliation (minAge 5s instead of 5m, more redrives)',
   },
   {
+    variable: 'MAIL_PAUSE',
+    value: 'off',
+    usual: 'on',
+    why: 'with the mail server stopped, gifts are tried again and dead-lettered for you to see, instead of waiting for it',
+  },
+  {
     variable: 'SHUTDOWN_GRACE_SECONDS',
     value: '6',
     usual: '25',
@@ -64,6 +70,8 @@ export function roleEnvironment(settings: RoleSettings, outer: NodeJS.ProcessEnv
     LOG_LEVEL: 'info',
     AWS_REGION: 'us-east-1',
     ...Object.fromEntries(DEMO_VALUES.map(({ variable, value }) => [variable, value])),
+    // With a mail server of one's own nothing is staged: what concerns every mail pauses, as it does in production.
+    ...(isExternal('mail', outer) ? { MAIL_PAUSE: 'on' } : {}),
     KEYRING_FILE: settings.keyringFile,
   };
   const chosen = Object.fromEntries(

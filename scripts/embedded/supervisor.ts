@@ -210,7 +210,7 @@ export class Supervisor {
     const backing = {
       databaseUrl: this.#databaseUrl,
       queueEndpoint: this.#outer['AWS_ENDPOINT_URL_SQS']?.trim() || `http://127.0.0.1:${this.#ports.sqs}`,
-      smtpUrl: this.#outer['SMTP_URL']?.trim() || `smtp://127.0.0.1:${this.#ports.smtp}`,
+      smtpUrl: this.#outer['SMTP_URL']?.trim() || `smtp://127.0.0.1:${this.#ports.smtp}?tls=none`,
     };
     const keyringFile = resolve(KEYRING_FILE);
     return roleEnvironment({ backing, apiUrl: this.#apiUrl(), keyringFile }, this.#outer);

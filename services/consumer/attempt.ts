@@ -1,10 +1,11 @@
 import type { DeliveryWork } from '../domain/deliveries/delivery-work.ts';
-import { classifyFailure, TransientFailure } from '../domain/failure-classes.ts';
+import { classifyFailure } from '../domain/failure-classes.ts';
 import { claimToken, claimUrl } from '../domain/gifts/claim-token.ts';
 import { giftMail } from '../domain/notifications/gift-mails.ts';
 import type { Keyring } from '../domain/recipients/keyring.ts';
 import type { Recipient } from '../domain/recipients/recipient.ts';
 import { inSpan, recordError } from '../observability/tracing.ts';
+import type { MailFrom } from '../runtime/mail-from.ts';
 import { type Mailer, messageIdOf, type OutgoingMail, type SendResult } from './mailer.ts';
 import type { AttemptResult, Evidence } from './verdict.ts';
 
@@ -12,12 +13,13 @@ export type AttemptDeps = {
   keyring: Keyring;
   mailer: Mailer;
   publicUrl: string;
-  mailFrom: string;
-  mailTimeoutMs: number;
+  mailFrom: MailFrom;
+  /** how long a mail may wait for a connection, which it may have to open */
+  connectionWaitMs: number;
   /** aborted when the process is asked to stop */
   stopping: AbortSignal;
   /** told of every mail, once */
-  onMail: (outcome: 'sent' | 'failed' | 'not_begun') => void;
+  onMail: (outcome: 'sent' | 'failed' | 'in_doubt' | 'not_begun') => void;
 };
 
 /**
@@ -27,15 +29,18 @@ export type AttemptDeps = {
 export async function attemptDelivery(
   deps: AttemptDeps,
   work: DeliveryWork,
-  signal: AbortSignal,
+  /** `revoked`: aborted when consumption is paused; it ends what has not begun */
+  signals: { signal: AbortSignal; revoked: AbortSignal },
 ): Promise<AttemptResult> {
   try {
     const recipient = work.openRecipient();
-    if (recipient.kind === 'wallet') return { kind: 'sent' };
-    return toAttempt(deps, await sendMail(deps, work, composeMail(deps, work, recipient), signal));
+    if (recipient.kind === 'wallet') return { kind: 'sent', mailed: false };
+    const mail = composeMail(deps, work, recipient);
+    return toAttempt(deps, await sendMail(deps, work, mail, signals), signals.revoked);
   } catch (error) {
     // Opening or composing failed, so nothing has left.
-    return { kind: 'failed', failure: classifyFailure(error), inDoubt: false, evidence: { error } };
+    const failure = classifyFailure(error);
+    return { kind: 'failed', failure, inDoubt: false, mailed: false, evidence: { error } };
   }
 }
 
@@ -62,9 +67,9 @@ async function sendMail(
   deps: AttemptDeps,
   work: DeliveryWork,
   mail: OutgoingMail,
-  signal: AbortSignal,
+  { signal, revoked }: { signal: AbortSignal; revoked: AbortSignal },
 ): Promise<SendResult> {
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(deps.mailTimeoutMs)]);
+  const patience = AbortSignal.any([revoked, AbortSignal.timeout(deps.connectionWaitMs)]);
   const attributes = {
     'network.protocol.name': 'smtp',
     'largesse.gift.id': work.giftId,
@@ -73,20 +78,29 @@ async function sendMail(
     'largesse.delivery.attempt': work.attempt,
   };
   return await inSpan('send mail', { kind: 'client', attributes }, async (span) => {
-    const result = await deps.mailer.send(mail, bounded);
+    const result = await deps.mailer.send(mail, signal, patience);
     // The class only: the server's words quote the address.
     if (!result.ok) recordError(span, new Error(classifyFailure(result.error).code));
     return result;
   });
 }
 
-function toAttempt(deps: AttemptDeps, result: SendResult): AttemptResult {
-  deps.onMail(result.ok ? 'sent' : result.begun ? 'failed' : 'not_begun');
-  if (result.ok) return { kind: 'sent' };
+function toAttempt(deps: AttemptDeps, result: SendResult, revoked: AbortSignal): AttemptResult {
+  deps.onMail(result.ok ? 'sent' : result.inDoubt ? 'in_doubt' : result.begun ? 'failed' : 'not_begun');
+  if (result.ok) return { kind: 'sent', mailed: true };
   const { error, begun, inDoubt } = result;
-  if (!begun && deps.stopping.aborted) return { kind: 'interrupted' };
-  const failure = begun ? classifyFailure(error) : classifyUnbegun(error);
-  return { kind: 'failed', failure, inDoubt, evidence: evidenceOf(error) };
+  if (!begun && deps.stopping.aborted) return { kind: 'interrupted', reason: 'shutdown' };
+  // It was stopped while it waited for a free connection: that says something about the server, nothing about the mail.
+  if (!begun && isAbort(error)) {
+    return { kind: 'interrupted', reason: revoked.aborted ? 'paused' : 'mail_busy' };
+  }
+  return {
+    kind: 'failed',
+    failure: classifyFailure(error),
+    inDoubt,
+    mailed: true,
+    evidence: evidenceOf(error),
+  };
 }
 
 /** Only the code: a mail server's words, which are in the message, quote the recipient. */
@@ -95,12 +109,6 @@ function evidenceOf(error: unknown): Evidence {
   return typeof code === 'string' ? { mail_code: code } : {};
 }
 
-/** A mail that was stopped while it waited for a free connection says something about the server's speed, not about the mail. */
-function classifyUnbegun(error: unknown) {
-  const aborted = error instanceof Error && error.name === 'AbortError';
-  return classifyFailure(
-    aborted
-      ? new TransientFailure('mail_busy', 'every connection to the mail server was busy', { cause: error })
-      : error,
-  );
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
 }

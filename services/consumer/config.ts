@@ -11,37 +11,63 @@ import {
   processingEnv,
   publicUrlEnv,
   shutdownEnv,
+  smtpTimesEnv,
   sqsEnv,
   tracingEnv,
 } from '../runtime/env-variables.ts';
+import type { SmtpTimes } from './smtp-clock.ts';
 
 export type ConsumerConfig = ReturnType<typeof readConfig>;
 
 /** @throws EnvironmentError with every problem at once */
 export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   const parsed = parseEnv(consumerEnv, env);
-  const handlerTimeoutMs = parsed.HANDLER_TIMEOUT_SECONDS * 1_000;
-  // What comes after the mail, recording its outcome, must fit in as well: a fifth of the time, 5 s at most.
-  const reserveMs = Math.min(5_000, handlerTimeoutMs / 5);
-  // The lease has to outlast the last moment at which a handler may still settle.
-  const abortGraceMs = Math.min(5_000, ((parsed.LEASE_SECONDS - parsed.HANDLER_TIMEOUT_SECONDS) * 1_000) / 2);
+  const smtpTimes = smtpTimesOf(parsed);
+  const { connect, greeting, command, data, content, acceptance } = smtpTimes;
+  // EHLO, STARTTLS, EHLO again, and a login of two steps.
+  const connectionWaitMs = connect + greeting + 5 * command;
+  // MAIL FROM and RCPT TO, then what the server is given and says to it.
+  const mailMs = 2 * command + data + content + acceptance;
   // The rest of the grace period is for what stops after the consumer: connections, tracer, log.
   const graceMs = parsed.SHUTDOWN_GRACE_SECONDS * 1_000;
   const consumerGraceMs = graceMs - Math.min(750, graceMs / 4);
   const pollEndMs = consumerGraceMs - shutdownReserveMs(consumerGraceMs);
   return {
     ...parsed,
-    handlerTimeoutMs,
-    abortGraceMs,
-    mailTimeoutMs: handlerTimeoutMs - reserveMs,
+    smtpTimes,
+    retry: {
+      maxRetryCount: parsed.MAX_RETRY_COUNT,
+      baseMs: parsed.RETRY_BASE_MS,
+      capMs: parsed.RETRY_CAP_MS,
+      forgives: parsed.MAIL_PAUSE,
+      inDoubtRepeats: parsed.MAIL_IN_DOUBT_REPEATS,
+      inDoubtPauseSeconds: parsed.MAIL_IN_DOUBT_PAUSE_SECONDS,
+    },
+    connectionWaitMs,
+    // A handler's deadline never cuts what the protocol allows; silence ends a mail long before.
+    handlerTimeoutMs: connectionWaitMs + mailMs + settleReserveMs,
+    abortGraceMs: settleReserveMs,
     consumerGraceMs,
     // The open poll is left to end by itself at shutdown, so it must be shorter than what a shutdown may take.
     waitTimeSeconds: Math.min(20, Math.ceil(pollEndMs / 1_000) - 1),
   };
 }
 
+/** What comes after a mail, recording its outcome, must fit in as well. */
+const settleReserveMs = 5_000;
+
+function smtpTimesOf(env: z.output<z.ZodObject<typeof smtpTimesEnv>>): SmtpTimes {
+  return {
+    connect: env.SMTP_CONNECT_TIMEOUT_SECONDS * 1_000,
+    greeting: env.SMTP_GREETING_TIMEOUT_SECONDS * 1_000,
+    command: env.SMTP_COMMAND_TIMEOUT_SECONDS * 1_000,
+    data: env.SMTP_DATA_TIMEOUT_SECONDS * 1_000,
+    content: env.SMTP_CONTENT_TIMEOUT_SECONDS * 1_000,
+    acceptance: env.SMTP_ACCEPTANCE_TIMEOUT_SECONDS * 1_000,
+  };
+}
+
 type Env = {
-  HANDLER_TIMEOUT_SECONDS: number;
   LEASE_SECONDS: number;
   VISIBILITY_TIMEOUT_SECONDS: number;
   RETRY_BASE_MS: number;
@@ -56,6 +82,7 @@ export const consumerEnv = z
     ...keyringEnv,
     ...publicUrlEnv,
     ...mailEnv,
+    ...smtpTimesEnv,
     ...processingEnv,
     ...deliveryEnv,
     ...adminServerEnv,
@@ -72,13 +99,6 @@ export const consumerEnv = z
 
 /** What two variables must be to each other. Each breach names the failure that it would lead to. */
 const relations: { variable: keyof Env; problem: (env: Env) => string | null }[] = [
-  {
-    variable: 'HANDLER_TIMEOUT_SECONDS',
-    problem: ({ HANDLER_TIMEOUT_SECONDS: handler, LEASE_SECONDS: lease }) =>
-      handler < lease
-        ? null
-        : `${handler} is not below LEASE_SECONDS (${lease}): a second process could send the same mail while the first still tries`,
-  },
   {
     variable: 'LEASE_SECONDS',
     problem: ({ LEASE_SECONDS: lease, VISIBILITY_TIMEOUT_SECONDS: visibility }) =>

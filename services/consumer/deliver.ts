@@ -3,12 +3,16 @@ import { classifyFailure } from '../domain/failure-classes.ts';
 import type { HandlerContext } from '../queue/message.ts';
 import { type AttemptDeps, attemptDelivery } from './attempt.ts';
 import type { Handled } from './handled.ts';
+import type { LeaseRenewal } from './lease-renewal.ts';
+import type { MailBreaker, MailObservation, Permit } from './mail-breaker.ts';
 import type { Settle } from './settle.ts';
 import { type AttemptResult, decide, type RetryPolicy } from './verdict.ts';
 
 export type DeliverDeps = AttemptDeps & {
   settle: Settle;
   retry: RetryPolicy;
+  breaker: MailBreaker;
+  leases: LeaseRenewal;
   leaseSeconds: number;
   clock: () => Date;
 };
@@ -17,15 +21,31 @@ export type DeliverDeps = AttemptDeps & {
 export async function deliverClaimed(
   deps: DeliverDeps,
   claim: ClaimResult,
-  options: Pick<HandlerContext, 'signal' | 'outlast'> & { missingCode: string },
+  options: Pick<HandlerContext, 'signal' | 'outlast'> & { permit: Permit; missingCode: string },
 ): Promise<Handled> {
   if (claim.kind !== 'claimed') return answerUnclaimed(deps, claim, options.missingCode);
   const { work } = claim;
-  const leaseEndsAt = deps.clock().getTime() + deps.leaseSeconds * 1_000;
-  const attempt = await attemptDelivery(deps, work, options.signal);
-  const verdict = decide(work, attempt, deps.retry, deps.clock());
+  const release = deps.leases.keep(work);
+  try {
+    return await attemptAndSettle(deps, work, options);
+  } finally {
+    release();
+  }
+}
+
+async function attemptAndSettle(
+  deps: DeliverDeps,
+  work: DeliveryWork,
+  options: Pick<HandlerContext, 'signal' | 'outlast'> & { permit: Permit },
+): Promise<Handled> {
+  const { signal, permit } = options;
+  const attempt = await attemptDelivery(deps, work, { signal, revoked: permit.revoked });
+  permit.end(observationOf(work, attempt));
+  const { pausedForMs } = deps.breaker;
+  const verdict = decide(work, attempt, deps.retry, { now: deps.clock(), pausedForMs });
   // What is out can't be undone: no deadline ends the wait for its record, or another mail would follow.
   const isOut = attempt.kind === 'sent' || (attempt.kind === 'failed' && attempt.inDoubt);
+  const leaseEndsAt = deps.clock().getTime() + deps.leaseSeconds * 1_000;
   const recorded = await deps.settle(verdict.settlement, isOut ? options.outlast() : options.signal);
   const facts = { ...factsOf(work), ...failureFacts(attempt) };
   switch (recorded.kind) {
@@ -69,6 +89,15 @@ function retryAt(deps: DeliverDeps, atMs: number, reason: string): Handled['outc
   return { kind: 'retry', delaySeconds: Math.max(1, Math.ceil(waitMs / 1_000)), reason };
 }
 
+/** What an attempt tells of the mail server; undefined when it was not asked. */
+function observationOf({ deliveryId }: DeliveryWork, attempt: AttemptResult): MailObservation | undefined {
+  if (attempt.kind === 'interrupted') return undefined;
+  if (attempt.kind === 'sent') return attempt.mailed ? { served: true } : undefined;
+  // An erased recipient says nothing; a failure of ours before the mail would be met by others, too.
+  const { failure, mailed } = attempt;
+  return mailed || failure.owner !== 'item' ? { served: false, failure, deliveryId } : undefined;
+}
+
 function factsOf(work: DeliveryWork) {
   return {
     gift_id: work.giftId,
@@ -80,6 +109,6 @@ function factsOf(work: DeliveryWork) {
 
 function failureFacts(attempt: AttemptResult): Partial<Handled> {
   if (attempt.kind !== 'failed') return {};
-  const { class: failureClass, code, reason } = attempt.failure;
-  return { class: failureClass, code, reason, ...attempt.evidence };
+  const { class: failureClass, owner, code, reason } = attempt.failure;
+  return { class: failureClass, owner, code, reason, ...attempt.evidence };
 }

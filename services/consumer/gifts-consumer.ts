@@ -9,7 +9,10 @@ import type { QueueClients } from '../queue/sqs.ts';
 import { createClaims } from './claims.ts';
 import type { ConsumerConfig } from './config.ts';
 import { createHandler } from './handle-message.ts';
+import { createLeaseRenewal } from './lease-renewal.ts';
+import { MailBreaker } from './mail-breaker.ts';
 import { createMailer } from './mailer.ts';
+import { createPauseReport } from './pause-report.ts';
 import { createQueueObserver } from './queue-telemetry.ts';
 import { createReport, settleWaits } from './report.ts';
 import { createSettle } from './settle.ts';
@@ -38,22 +41,9 @@ export type GiftsConsumer = {
 
 /** The consumer of the gifts queue, wired and not started. Database, clients and log stay their owner's to close. */
 export function buildGiftsConsumer(deps: GiftsConsumerDeps): GiftsConsumer {
-  const { config, metrics, log, random, clock } = deps;
-  const { db } = deps.database;
-  const maxSize = config.MAX_IN_FLIGHT;
-  const leaseSeconds = config.LEASE_SECONDS;
-  const claims = createClaims({ db, keyring: deps.keyring, leaseSeconds }, { maxSize });
-  // A few milliseconds gather the mails that end together, which is nothing beside a mail.
-  const settle = createSettle(
-    { db, random, onWait: settleWaits({ metrics, log }) },
-    { maxSize, maxDelayMs: 5 },
-  );
-  const mailer = createMailer({
-    url: config.SMTP_URL,
-    from: config.MAIL_FROM,
-    maxConnections: config.SMTP_MAX_CONNECTIONS,
-    timeoutMs: config.mailTimeoutMs,
-  });
+  const { config, metrics, log, random } = deps;
+  const parts = createParts(deps);
+  const { claims, settle, leases, pauses, breaker, mailer } = parts;
   const consumer = new QueueConsumer({
     clients: deps.clients,
     queue: deps.queue,
@@ -64,23 +54,17 @@ export function buildGiftsConsumer(deps: GiftsConsumerDeps): GiftsConsumer {
     abortGraceMs: config.abortGraceMs,
     graceMs: config.consumerGraceMs,
     random,
+    admission: breaker.admission,
     handler: createHandler({
-      claims,
-      settle,
-      mailer,
-      leaseSeconds,
-      clock,
+      ...parts,
+      clock: deps.clock,
       keyring: deps.keyring,
+      leaseSeconds: config.LEASE_SECONDS,
       publicUrl: config.PUBLIC_URL,
       mailFrom: config.MAIL_FROM,
-      mailTimeoutMs: config.mailTimeoutMs,
+      connectionWaitMs: config.connectionWaitMs,
       stopping: deps.stopping,
-      retry: {
-        maxRetryCount: config.MAX_RETRY_COUNT,
-        baseMs: config.RETRY_BASE_MS,
-        capMs: config.RETRY_CAP_MS,
-        random,
-      },
+      retry: { ...config.retry, random },
       onMail: (outcome) => metrics.mailsSent.inc({ outcome }),
       report: createReport({ metrics, log }),
     }),
@@ -91,8 +75,37 @@ export function buildGiftsConsumer(deps: GiftsConsumerDeps): GiftsConsumer {
     inFlight: () => consumer.stats().inFlight,
     stop: async () => {
       await consumer.stop();
-      await Promise.all([claims.close(), settle.close()]);
+      await Promise.all([claims.close(), settle.close(), leases.close(), pauses.close()]);
       mailer.close();
     },
+  };
+}
+
+/** What handling a message takes, of which some has to be closed after the last one. */
+function createParts({ config, database: { db }, queue, keyring, metrics, log, random }: GiftsConsumerDeps) {
+  const maxSize = config.MAX_IN_FLIGHT;
+  const leaseSeconds = config.LEASE_SECONDS;
+  const pauses = createPauseReport({ db, metrics, log }, queue.name);
+  const onError = (error: unknown) =>
+    log.warn('leases were not renewed', { event: 'lease_not_renewed', error });
+  return {
+    claims: createClaims({ db, keyring, leaseSeconds }, { maxSize }),
+    // A few milliseconds gather the mails that end together, which is nothing beside a mail.
+    settle: createSettle({ db, random, onWait: settleWaits({ metrics, log }) }, { maxSize, maxDelayMs: 5 }),
+    leases: createLeaseRenewal({ db, leaseSeconds, onError }, { maxSize }),
+    pauses,
+    breaker: new MailBreaker({
+      nowMs: () => performance.now(),
+      random,
+      pauses: config.MAIL_PAUSE,
+      onPause: pauses.onPause,
+      onResume: pauses.onResume,
+    }),
+    mailer: createMailer({
+      server: config.SMTP_URL,
+      from: config.MAIL_FROM,
+      maxConnections: config.SMTP_MAX_CONNECTIONS,
+      times: config.smtpTimes,
+    }),
   };
 }

@@ -46,12 +46,26 @@ async function dispatch(
   if (context.signal.aborted) {
     return { result: 'interrupted', outcome: { kind: 'retry', delaySeconds: 0, reason: 'shutdown' } };
   }
-  switch (message.type) {
-    case 'gift.deliver':
-      return await deliverGift(deps, message, received, context);
-    case 'delivery.send':
-      return await sendDelivery(deps, message, received, context);
+  const permit = deps.breaker.admit();
+  if (permit === null) return paused(deps);
+  try {
+    switch (message.type) {
+      case 'gift.deliver':
+        return await deliverGift(deps, message, received, context, permit);
+      case 'delivery.send':
+        return await sendDelivery(deps, message, received, context, permit);
+    }
+  } finally {
+    // Of what was never mailed nothing is to be told.
+    permit.end();
   }
+}
+
+/** Received before the pause began: it is given back untouched, to come again at about the time of the next probe. */
+function paused({ breaker, retry }: HandleDeps): Handled {
+  const waitMs = (breaker.pausedForMs ?? 0) + retry.random() * 2_000;
+  const delaySeconds = Math.max(1, Math.ceil(waitMs / 1_000));
+  return { result: 'paused', outcome: { kind: 'retry', delaySeconds, reason: 'paused' } };
 }
 
 type Decoded = { kind: 'message'; message: Message } | { kind: 'handled'; handled: Handled };

@@ -1,4 +1,4 @@
-import type { FailureClass } from '../database/states.ts';
+import type { FailureClass, FailureOwner } from '../database/states.ts';
 import type { Outcome } from '../queue/message.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -11,6 +11,7 @@ export type Handled = {
   purpose?: string;
   attempt?: number;
   class?: FailureClass;
+  owner?: FailureOwner;
   code?: string;
   reason?: string;
   mail_code?: string;
@@ -24,6 +25,8 @@ export type HandledResult =
   | 'repeat'
   | 'leased'
   | 'not_due'
+  /** consumption is paused; nothing was taken up */
+  | 'paused'
   | 'missing'
   | 'poison'
   /** of another release: left for those who know its type and version */

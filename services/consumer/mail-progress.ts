@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Transporter } from 'nodemailer';
+import type { SmtpClock, SmtpPhase } from './smtp-clock.ts';
 
 /** How far one mail has come on its way out. */
 export type SendProgress = {
@@ -7,35 +8,51 @@ export type SendProgress = {
   begun: () => boolean;
   /** a byte of its content was asked for, which happens after the server said yes to DATA */
   contentGiven: () => boolean;
+  /** what the server was waited for in vain, when that ended the mail's connection */
+  silentAt: () => SmtpPhase | undefined;
 };
 
+type Watched = { streams: Readable[]; clock?: SmtpClock };
+
 /**
- * Watches what `transport` does with each mail. An error alone can't tell whether a mail may have been accepted: a time-out
+ * Watches what a transport does with each mail. An error alone can't tell whether a mail may have been accepted: a time-out
  * looks the same before and after DATA. The one stream that nodemailer opens per mail, when a connection takes it, can.
- *
- * @returns a function that gives the progress of the send that was given this very signal
  */
-export function watchProgress(transport: Transporter): (signal: AbortSignal) => SendProgress {
-  const streams = new WeakMap<AbortSignal, Readable[]>();
-  transport.use('stream', (mail, done) => {
-    const { signal } = mail.data;
-    const { message } = mail;
-    if (signal && message) {
-      const open = message.createReadStream.bind(message);
-      message.createReadStream = (options) => {
-        const stream = open(options);
-        streams.get(signal)?.push(stream);
-        return stream;
+export function watchProgress() {
+  const mails = new WeakMap<AbortSignal, Watched>();
+  /** The mail whose stream was opened last: its first command follows in the same tick. */
+  let opened: Watched | undefined;
+  return {
+    watch: (transport: Transporter): void => {
+      transport.use('stream', (mail, done) => {
+        const watched = mail.data.signal && mails.get(mail.data.signal);
+        const { message } = mail;
+        if (watched && message) {
+          const open = message.createReadStream.bind(message);
+          message.createReadStream = (options) => {
+            const stream = open(options);
+            watched.streams.push(stream);
+            opened = watched;
+            return stream;
+          };
+        }
+        done();
+      });
+    },
+    /** A mail begins on the connection of this clock. */
+    begunOn: (clock: SmtpClock): void => {
+      if (opened) opened.clock = clock;
+      opened = undefined;
+    },
+    /** The progress of the send that is given this very signal. */
+    send: (signal: AbortSignal): SendProgress => {
+      const watched: Watched = { streams: [] };
+      mails.set(signal, watched);
+      return {
+        begun: () => watched.streams.length > 0,
+        contentGiven: () => watched.streams.some((stream) => stream.readableDidRead),
+        silentAt: () => watched.clock?.expired,
       };
-    }
-    done();
-  });
-  return (signal) => {
-    const opened: Readable[] = [];
-    streams.set(signal, opened);
-    return {
-      begun: () => opened.length > 0,
-      contentGiven: () => opened.some((stream) => stream.readableDidRead),
-    };
+    },
   };
 }

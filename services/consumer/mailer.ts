@@ -1,6 +1,11 @@
 import { createTransport } from 'nodemailer';
 import type { MailText } from '../domain/notifications/mail-text.ts';
+import type { MailFrom } from '../runtime/mail-from.ts';
+import type { SmtpServer } from '../runtime/smtp-url.ts';
+import { readAsWritten } from './mail-headers.ts';
 import { type SendProgress, watchProgress } from './mail-progress.ts';
+import type { SmtpTimes } from './smtp-clock.ts';
+import { connectionsTo, SmtpTimeoutError } from './smtp-connect.ts';
 
 export type OutgoingMail = MailText & {
   to: string;
@@ -20,18 +25,20 @@ export type SendResult =
     };
 
 export type Mailer = {
-  /** Never rejects. An aborted signal ends the attempt, wherever it is. */
-  send: (mail: OutgoingMail, signal: AbortSignal) => Promise<SendResult>;
+  /**
+   * Never rejects. An aborted `signal` ends the attempt, wherever it is; an aborted `patience` ends the wait for a
+   * connection, and nothing once the mail is on one.
+   */
+  send: (mail: OutgoingMail, signal: AbortSignal, patience?: AbortSignal) => Promise<SendResult>;
   /** Idle connections at once; one in the middle of a mail when it is done. */
   close: () => void;
 };
 
 export type MailerOptions = {
-  url: string;
-  from: string;
+  server: SmtpServer;
+  from: MailFrom;
   maxConnections: number;
-  /** bound on connecting, on the greeting and on silence; the caller's signal bounds the whole */
-  timeoutMs: number;
+  times: SmtpTimes;
 };
 
 /**
@@ -42,33 +49,30 @@ export type MailerOptions = {
  * the deterministic Message-ID: a second copy is recognisable as the same mail, and its link is the same link.
  */
 export function createMailer(options: MailerOptions): Mailer {
+  const { from, times } = options;
+  const progressOf = watchProgress();
   const transport = createTransport({
-    url: options.url,
-    pool: true,
-    maxConnections: options.maxConnections,
-    // Both bounds are safe to cross to another connection: nodemailer requeues only what no server has seen a byte of.
-    maxRequeues: 2,
-    maxMessages: 1_000,
-    connectionTimeout: Math.min(10_000, options.timeoutMs),
-    greetingTimeout: Math.min(10_000, options.timeoutMs),
-    dnsTimeout: Math.min(10_000, options.timeoutMs),
-    socketTimeout: Math.min(30_000, options.timeoutMs),
-    socketCloseTimeout: 500,
-  });
-  const progressOf = watchProgress(transport);
+    ...transportOptions(options),
+    getSocket: connectionsTo(options.server, times, progressOf.begunOn),
+  } as Parameters<typeof createTransport>[0]);
+  progressOf.watch(transport);
   return {
     close: () => transport.close(),
-    send: async ({ to, messageId, subject, text, html }, callerSignal) => {
+    send: async ({ to, messageId, subject, text, html }, callerSignal, patience) => {
+      const impatience = new AbortController();
       // A signal of its own names this send, also when two copies of one mail are under way.
-      const signal = AbortSignal.any([callerSignal]);
-      const progress = progressOf(signal);
+      const signal = AbortSignal.any([callerSignal, impatience.signal]);
+      const progress = progressOf.send(signal);
+      const hurry = () => progress.begun() || impatience.abort(patience?.reason);
+      patience?.addEventListener('abort', hurry);
+      if (patience?.aborted) hurry();
       try {
         await transport.sendMail({
-          from: options.from,
+          from: { name: from.name, address: from.address },
           // As an object: a parser that took the address apart could find two recipients in it.
           to: { name: '', address: to },
           messageId: `<${messageId}>`,
-          subject,
+          subject: readAsWritten(subject),
           text,
           html,
           headers: { 'Auto-Submitted': 'auto-generated' },
@@ -78,20 +82,53 @@ export function createMailer(options: MailerOptions): Mailer {
         });
         return { ok: true };
       } catch (error) {
-        return { ok: false, error, ...outcomeOf(progress, error) };
+        return { ok: false, ...outcomeOf(progress, error) };
+      } finally {
+        patience?.removeEventListener('abort', hurry);
       }
     },
   };
 }
 
+/** The time-outs of nodemailer stand behind those of the connection's clock: they must never be the first. */
+function transportOptions({ server, maxConnections, times }: MailerOptions) {
+  const longestMs = Math.max(...Object.values(times));
+  const setUpMs = times.connect + times.greeting + 8 * times.command;
+  return {
+    host: server.host,
+    port: server.port,
+    secure: server.secure,
+    requireTLS: server.tls === 'required' && !server.secure,
+    ignoreTLS: server.tls === 'none',
+    opportunisticTLS: server.tls === 'opportunistic',
+    ...(server.auth ? { auth: server.auth } : {}),
+    pool: true as const,
+    maxConnections,
+    // Both bounds are safe to cross to another connection: nodemailer requeues only what no server has seen a byte of.
+    maxRequeues: 2,
+    maxMessages: 1_000,
+    connectionTimeout: setUpMs + 60_000,
+    greetingTimeout: Math.max(times.greeting, times.command) + 30_000,
+    socketTimeout: longestMs + 60_000,
+    socketCloseTimeout: 500,
+  };
+}
+
 /** `dlv_…@example.com`: derived from the delivery alone. */
-export function messageIdOf(deliveryId: string, from: string): string {
-  const domain = from.slice(from.lastIndexOf('@') + 1).replace(/>$/, '');
+export function messageIdOf(deliveryId: string, { domain }: Pick<MailFrom, 'domain'>): string {
   return `${deliveryId}@${domain}`;
 }
 
-function outcomeOf(progress: SendProgress, error: unknown): { begun: boolean; inDoubt: boolean } {
+function outcomeOf(
+  progress: SendProgress,
+  error: unknown,
+): { error: unknown; begun: boolean; inDoubt: boolean } {
   const { responseCode } = error as { responseCode?: unknown };
   const refused = typeof responseCode === 'number' && responseCode >= 400;
-  return { begun: progress.begun(), inDoubt: progress.contentGiven() && !refused };
+  const silentAt = progress.silentAt();
+  return {
+    error: silentAt === undefined || refused ? error : new SmtpTimeoutError(silentAt, { cause: error }),
+    begun: progress.begun(),
+    inDoubt: progress.contentGiven() && !refused,
+  };
 }

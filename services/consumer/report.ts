@@ -42,6 +42,7 @@ export function settleWaits({ metrics, log }: { metrics: Metrics; log: Logger })
 
 const needsAttention: ReadonlySet<Handled['result']> = new Set([
   'retry',
+  'in_doubt',
   'dead_letter',
   'given_up',
   'missing',

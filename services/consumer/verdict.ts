@@ -6,11 +6,12 @@ import type { Outcome } from '../queue/message.ts';
 
 /** How one attempt went. */
 export type AttemptResult =
-  | { kind: 'sent' }
-  /** the process is shutting down and nothing had been begun */
-  | { kind: 'interrupted' }
+  /** `mailed`: a mail server was asked; a gift to a wallet needs none */
+  | { kind: 'sent'; mailed: boolean }
+  /** nothing had been begun: the process is shutting down, consumption is paused, or no connection was free in time */
+  | { kind: 'interrupted'; reason: 'shutdown' | 'paused' | 'mail_busy' }
   /** `inDoubt`: the mail may have been accepted all the same; `evidence`: for the log, free of personal data */
-  | { kind: 'failed'; failure: Failure; inDoubt: boolean; evidence?: Evidence };
+  | { kind: 'failed'; failure: Failure; inDoubt: boolean; mailed: boolean; evidence?: Evidence };
 
 /** nodemailer's code where a mail failed; the error itself only where no mail server had a word in it. */
 export type Evidence = { mail_code?: string; error?: unknown };
@@ -20,21 +21,36 @@ export type RetryPolicy = {
   maxRetryCount: number;
   baseMs: number;
   capMs: number;
+  /** whether a failure that is not the item's costs no attempt */
+  forgives: boolean;
+  /** how often a mail that is in doubt is sent once more */
+  inDoubtRepeats: number;
+  /** before the first of those; each later one waits 16 times as long */
+  inDoubtPauseSeconds: number;
   random: () => number;
 };
 
 /** What an attempt leads to: a row in Postgres, and what the queue hears once that row is committed. */
 export type Verdict = {
-  result: 'delivered' | 'interrupted' | 'retry' | 'dead_letter' | 'given_up';
+  result: 'delivered' | 'interrupted' | 'retry' | 'in_doubt' | 'dead_letter' | 'given_up';
   settlement: Settlement;
   outcome: Outcome;
 };
 
-type Work = Pick<DeliveryWork, 'deliveryId' | 'attempt' | 'attemptsCounted' | 'purpose'>;
-type Failed = Extract<AttemptResult, { kind: 'failed' }>;
+type Work = Pick<
+  DeliveryWork,
+  'deliveryId' | 'attempt' | 'attemptsCounted' | 'purpose' | 'inDoubt' | 'ageSeconds'
+>;
+
+/** What else a verdict depends on. */
+export type Moment = {
+  now: Date;
+  /** until consumption is tried again, when it is paused at this moment; null while it is not */
+  pausedForMs: number | null;
+};
 
 /** Pure but for `policy.random`. Our counter decides, not SQS's: that one also counts receives in which nothing was tried. */
-export function decide(work: Work, attempt: AttemptResult, policy: RetryPolicy, now: Date): Verdict {
+export function decide(work: Work, attempt: AttemptResult, policy: RetryPolicy, moment: Moment): Verdict {
   const settled = { deliveryId: work.deliveryId, attempt: work.attempt };
   switch (attempt.kind) {
     case 'sent':
@@ -47,27 +63,69 @@ export function decide(work: Work, attempt: AttemptResult, policy: RetryPolicy, 
       return {
         result: 'interrupted',
         settlement: { ...settled, outcome: 'interrupted' },
-        outcome: { kind: 'retry', delaySeconds: 0, reason: 'shutdown' },
+        outcome: { kind: 'retry', delaySeconds: delayOf(moment.pausedForMs ?? 0), reason: attempt.reason },
       };
     case 'failed':
-      return isOver.some((rule) => rule(work, attempt, policy))
+      if (attempt.inDoubt) return leaveInDoubt(work, attempt.failure, policy);
+      return isOver.some((rule) => rule(work, attempt.failure, { ...policy, ...moment }))
         ? giveUp(work, attempt.failure)
-        : tryAgain(work, attempt.failure, policy, now);
+        : tryAgain(work, attempt.failure, policy, moment);
   }
 }
 
+/**
+ * The longest that a failure which is not the item's is waited for: three days, after which mail servers give up as well.
+ * The dead letter that it becomes is judged by the reconciler, and not final.
+ */
+const longestWaitSeconds = 3 * 24 * 3_600;
+
 /** When there is no next attempt. */
-const isOver: ((work: Work, attempt: Failed, policy: RetryPolicy) => boolean)[] = [
-  // A reminder is sent at most once, and this one may be in the mailbox already.
-  (work, attempt) => work.purpose === 'reminder' && attempt.inDoubt,
-  (_work, { failure }) => failure.class === 'permanent' || failure.class === 'poison',
-  (work, _attempt, policy) => work.attemptsCounted > policy.maxRetryCount,
+const isOver: ((work: Work, failure: Failure, given: RetryPolicy & Moment) => boolean)[] = [
+  (_work, failure) => failure.class === 'permanent' || failure.class === 'poison',
+  (work, failure, given) => !isForgiven(failure, given) && work.attemptsCounted > given.maxRetryCount,
+  (work, failure, given) =>
+    isForgiven(failure, given) && given.pausedForMs === null && work.ageSeconds > longestWaitSeconds,
 ];
+
+/** Whether an attempt says nothing of its delivery: a fault that others would meet as well, or one during a pause. */
+function isForgiven(failure: Failure, { pausedForMs, forgives }: RetryPolicy & Moment): boolean {
+  if (!forgives || failure.owner === 'item') return false;
+  return pausedForMs !== null || failure.reach === 'many' || failure.reach === 'all';
+}
+
+/**
+ * The server had the whole mail and did not say whether it took it. A repeat may be a second copy, so there are few of them
+ * and they come late; and the recipient may have the link, so the gift counts as delivered and can be claimed.
+ * A reminder is sent at most once.
+ */
+function leaveInDoubt(work: Work, failure: Failure, policy: RetryPolicy): Verdict {
+  const { inDoubtRepeats, inDoubtPauseSeconds, random } = policy;
+  const isLast = work.purpose === 'reminder' || work.inDoubt >= inDoubtRepeats;
+  const pause = Math.min(longestPauseSeconds, inDoubtPauseSeconds * 16 ** work.inDoubt);
+  const repeatSeconds = isLast ? null : Math.ceil(pause * (1 + random() / 10));
+  return {
+    result: 'in_doubt',
+    settlement: {
+      deliveryId: work.deliveryId,
+      attempt: work.attempt,
+      outcome: 'in_doubt',
+      failure,
+      repeatSeconds,
+    },
+    outcome:
+      repeatSeconds === null
+        ? { kind: 'done' }
+        : { kind: 'retry', delaySeconds: repeatSeconds + 1, reason: failure.code },
+  };
+}
+
+/** SQS hides a message for 12 h at most. */
+const longestPauseSeconds = 10 * 3_600;
 
 function giveUp(work: Work, failure: Failure): Verdict {
   const settled = { deliveryId: work.deliveryId, attempt: work.attempt, outcome: 'dead_letter' } as const;
-  if (work.purpose === 'reminder') {
-    // Nobody's money hangs on a reminder: it ends here instead of waiting for a redrive.
+  if (work.purpose === 'reminder' || isRepeat(work)) {
+    // Nobody's money hangs on it: it ends here instead of waiting for a redrive.
     return {
       result: 'given_up',
       settlement: { ...settled, failure, final: true },
@@ -81,18 +139,27 @@ function giveUp(work: Work, failure: Failure): Verdict {
   };
 }
 
-function tryAgain(work: Work, failure: Failure, policy: RetryPolicy, now: Date): Verdict {
+/** Of a mail in doubt: its gift counts as delivered already. */
+function isRepeat(work: Work): boolean {
+  return work.purpose === 'gift' && work.inDoubt > 0;
+}
+
+function tryAgain(work: Work, failure: Failure, policy: RetryPolicy, moment: Moment): Verdict {
   const { baseMs, capMs, random } = policy;
   const { retryAfterMs } = failure;
-  const delayMs = fullJitterMs({
-    attempt: work.attemptsCounted,
-    baseMs,
-    capMs,
-    random,
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  });
-  const delaySeconds = Math.ceil(delayMs / 1_000);
-  const nextAttemptAt = new Date(now.getTime() + delaySeconds * 1_000);
+  const forgiven = isForgiven(failure, { ...policy, ...moment });
+  const delayMs =
+    moment.pausedForMs ??
+    fullJitterMs({
+      // What is forgiven does not count, and must be spaced all the same.
+      attempt: forgiven ? work.attempt : work.attemptsCounted,
+      baseMs,
+      capMs,
+      random,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
+  const delaySeconds = delayOf(delayMs);
+  const nextAttemptAt = new Date(moment.now.getTime() + delaySeconds * 1_000);
   return {
     result: 'retry',
     settlement: {
@@ -101,7 +168,12 @@ function tryAgain(work: Work, failure: Failure, policy: RetryPolicy, now: Date):
       outcome: 'retry',
       failure,
       nextAttemptAt,
+      forgiven,
     },
     outcome: { kind: 'retry', delaySeconds, reason: failure.code },
   };
+}
+
+function delayOf(ms: number): number {
+  return Math.ceil(ms / 1_000);
 }

@@ -1,6 +1,6 @@
 import type { ColumnType, Generated } from 'kysely';
 import type { CreatedAt, Json, Timestamp } from './columns.ts';
-import type { ActorKind, FailureClass, Verdict } from './states.ts';
+import type { ActorKind, FailureClass, FailureOwner, Verdict } from './states.ts';
 
 export type OutboxTable = {
   id: ColumnType<string, never, never>;
@@ -68,3 +68,15 @@ export type ReconcilerRunsTable = {
 };
 
 export type ReconcilerLeasesTable = { queue: string; holder: string; token: number; expires_at: Timestamp };
+
+/** A consumer that has paused its queue; without `expires_at` in the future it is gone. */
+export type QueuePausesTable = {
+  queue: string;
+  consumer: string;
+  owner: FailureOwner;
+  code: string;
+  reason: string;
+  since: Timestamp;
+  next_probe_at: Timestamp;
+  expires_at: Timestamp;
+};

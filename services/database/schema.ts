@@ -5,6 +5,7 @@ import type {
   DeadLettersTable,
   IdempotencyKeysTable,
   OutboxTable,
+  QueuePausesTable,
   ReconcilerLeasesTable,
   ReconcilerRunsTable,
 } from './messaging-tables.ts';
@@ -195,6 +196,7 @@ export type Database = {
   deliveries: DeliveriesTable;
   delivery_attempts: DeliveryAttemptsTable;
   outbox: OutboxTable;
+  queue_pauses: QueuePausesTable;
   idempotency_keys: IdempotencyKeysTable;
   audit_records: AuditRecordsTable;
   dead_letters: DeadLettersTable;

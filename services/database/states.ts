@@ -1,4 +1,6 @@
 export type FailureClass = 'transient' | 'permanent' | 'poison' | 'unknown';
+/** Whose a failure is. Only what is proven to be of this one recipient is the `item`'s. */
+export type FailureOwner = 'item' | 'us' | 'peer' | 'unknown';
 export type GiftState =
   | 'held'
   | 'scheduled'
@@ -23,7 +25,14 @@ export type DeliveryState =
   | 'failed';
 export type DeliveryPurpose = 'gift' | 'resend' | 'reminder';
 export type TopupState = 'created' | 'credited' | 'rejected' | 'reversed';
-export type AttemptOutcome = 'started' | 'sent' | 'retry' | 'dead_letter' | 'interrupted' | 'superseded';
+export type AttemptOutcome =
+  | 'started'
+  | 'sent'
+  | 'retry'
+  | 'dead_letter'
+  | 'interrupted'
+  | 'superseded'
+  | 'in_doubt';
 export type Channel = 'email' | 'wallet';
 export type Binding = 'bearer' | 'email_otp' | 'wallet_signature';
 export type Role = 'sender' | 'reviewer' | 'merchant' | 'operator' | 'auditor' | 'admin';

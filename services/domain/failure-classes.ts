@@ -1,7 +1,7 @@
 import { isTransientDatabaseError } from '../database/errors.ts';
-import type { FailureClass } from '../database/states.ts';
+import type { FailureClass, FailureOwner } from '../database/states.ts';
 import { DomainError } from './errors.ts';
-import { type FailureOwner, type FailureReach, judgeRefusal } from './smtp-refusals.ts';
+import { type FailureReach, judgeRefusal } from './smtp-refusals.ts';
 import { readReply } from './smtp-reply.ts';
 
 /**
@@ -19,7 +19,7 @@ export type Failure = {
 };
 
 /** What the failing call tells of itself, read from any error without trusting its shape. */
-type Facts = { error: unknown; name: string; code: string; command: string };
+type Facts = { error: unknown; name: string; code: string; originalCode: string; command: string };
 type Rule = (facts: Facts) => Failure | null;
 
 /**
@@ -71,9 +71,16 @@ const rules: Rule[] = [
           owner: 'us',
         }
       : null,
-  ({ code, command }) =>
-    code === 'ETLS' || code === 'EREQUIRETLS' || command === 'STARTTLS'
+  ({ code, originalCode, command }) =>
+    code === 'ETLS' ||
+    code === 'EREQUIRETLS' ||
+    command === 'STARTTLS' ||
+    /CERT|TLS|SSL|ALTNAME/.test(originalCode)
       ? ofPeer('all', 'mail_tls_refused', 'the mail server offers no TLS that can be trusted')
+      : null,
+  ({ name }) =>
+    name === 'SmtpTimeoutError'
+      ? ofPeer('many', 'mail_timed_out', 'the mail server was silent for too long')
       : null,
   ({ code }) =>
     unreachable.has(code) ? ofPeer('all', 'mail_unreachable', 'the mail server could not be reached') : null,
@@ -119,7 +126,7 @@ function transientFrom(error: TransientFailure): Failure {
 
 /** Errors come from other realms and libraries too, so their shape is read and `instanceof Error` is not relied on. */
 function factsOf(error: unknown): Facts {
-  const { name, code, command } = (typeof error === 'object' && error ? error : {}) as Record<
+  const { name, code, originalCode, command } = (typeof error === 'object' && error ? error : {}) as Record<
     string,
     unknown
   >;
@@ -127,6 +134,7 @@ function factsOf(error: unknown): Facts {
     error,
     name: typeof name === 'string' ? name : '',
     code: typeof code === 'string' ? code : '',
+    originalCode: typeof originalCode === 'string' ? originalCode : '',
     command: typeof command === 'string' ? command : '',
   };
 }

@@ -1,7 +1,4 @@
-import type { FailureClass } from '../database/states.ts';
-
-/** Whose a failure is. Only what is proven to be of this one recipient is the `item`'s. */
-export type FailureOwner = 'item' | 'us' | 'peer' | 'unknown';
+import type { FailureClass, FailureOwner } from '../database/states.ts';
 
 /**
  * How many other mails would meet the same failure: `all` where the server turns us away whatever the mail, `many` where
@@ -12,7 +9,7 @@ export type FailureReach = 'one' | 'some' | 'many' | 'all';
 /** What a mail server said, taken apart. Its words are looked at here and kept nowhere: they quote addresses. */
 export type SmtpReply = {
   /** the step that was answered */
-  phase: 'session' | 'login' | 'sender' | 'recipient' | 'data' | 'content';
+  phase: 'session' | 'tls' | 'login' | 'sender' | 'recipient' | 'data' | 'content';
   /** 400 to 599 */
   status: number;
   /** RFC 3463, of which the first digit is that of the status; null when the server sends none */
@@ -61,6 +58,12 @@ const loginRefused: Meaning = {
   reach: 'all',
   code: 'mail_login_refused',
   text: 'the mail server wants another login, or TLS',
+};
+const noTls: Meaning = {
+  owner: 'peer',
+  reach: 'all',
+  code: 'mail_tls_refused',
+  text: 'the mail server offers no TLS that can be trusted',
 };
 const turnedAway: Meaning = {
   owner: 'us',
@@ -126,6 +129,7 @@ const rules: Rule[] = [
   ({ phase, status }) =>
     // "Must issue a STARTTLS command first", "Authentication required": said at any step, it is said to us.
     phase === 'login' || status === 530 || status === 535 || status === 538 ? loginRefused : null,
+  ({ phase }) => (phase === 'tls' ? noTls : null),
   ({ phase }) => (phase === 'session' ? turnedAway : null),
   ({ status }) => (status === 421 ? { ...serverTrouble, reach: 'all', code: 'mail_server_busy' } : null),
   ({ phase, words }) =>

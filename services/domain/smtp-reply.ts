@@ -18,6 +18,8 @@ export function readReply(error: unknown): SmtpReply | null {
 function phaseOf(command: string, code: string): SmtpReply['phase'] {
   if (code === 'EAUTH' || command.startsWith('AUTH')) return 'login';
   switch (command) {
+    case 'STARTTLS':
+      return 'tls';
     case 'MAIL FROM':
       return 'sender';
     case 'RCPT TO':

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { databaseMetrics } from './database-metrics.ts';
+import { scraping } from './scraping.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -112,6 +113,12 @@ function queueMetrics({ counter, gauge, histogram }: Makers) {
     queueStarved: gauge('queue_starved', '1 while receives come back empty although messages are visible.', [
       'queue',
     ]),
+    queuePaused: gauge(
+      'queue_paused',
+      '1 while this process consumes nothing because every mail would fail.',
+      ['queue'],
+    ),
+    queuePauses: counter('queue_pauses_total', 'Pauses of consumption, by what failed.', ['queue', 'code']),
     messagesInFlight: gauge('messages_in_flight', 'Messages that this process handles now.', ['queue']),
     leasesLost: counter('leases_lost_total', 'Messages whose visibility ran out while being handled.', [
       'queue',
@@ -218,32 +225,3 @@ function serviceMetrics({ counter, gauge, histogram }: Makers) {
 }
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
-
-/** Prometheus gives up after 10 s: what a scrape reads elsewhere (a database, a queue) has to be done well before. */
-const COLLECT_TIMEOUT_MS = 3_000;
-
-function scraping(registry: Registry, failures: Counter) {
-  const collectors = new Set<() => unknown>();
-  return {
-    /** Runs `collect` before each scrape, to set gauges that nothing sets by itself. Its failure costs its gauges only. */
-    onScrape: (collect: () => unknown) => {
-      collectors.add(collect);
-      return () => void collectors.delete(collect);
-    },
-    /** The exposition, in the shape that the admin server takes. */
-    render: async () => {
-      await Promise.all([...collectors].map((collect) => bounded(collect).catch(() => failures.inc())));
-      return { contentType: registry.contentType, body: await registry.metrics() };
-    },
-  };
-}
-
-async function bounded(collect: () => unknown): Promise<void> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(reject, COLLECT_TIMEOUT_MS, new Error('too late for the scrape'));
-  try {
-    await Promise.race([(async () => collect())(), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

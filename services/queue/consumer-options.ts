@@ -36,7 +36,21 @@ export interface QueueConsumerOptions {
   /** Milliseconds since 1970. Default: of a clock that never steps back, so that no lease seems longer than it is. */
   readonly now?: () => number;
   readonly random?: () => number;
+  /** Holds receiving back; handlers, leases and health go on. Default: never. */
+  readonly admission?: Admission;
 }
+
+/** How many messages may be received at this moment. */
+export interface Admission {
+  readonly now: () => number;
+  /** Waits until at least one may; 0 when `signal` is aborted before. */
+  readonly next: (signal: AbortSignal) => Promise<number>;
+}
+
+export const anyNumber: Admission = {
+  now: () => Number.POSITIVE_INFINITY,
+  next: () => Promise.resolve(Number.POSITIVE_INFINITY),
+};
 
 export type ResolvedOptions = Required<QueueConsumerOptions>;
 
@@ -62,6 +76,7 @@ export function resolveOptions(options: QueueConsumerOptions): ResolvedOptions {
     starvationCheckIntervalMs: 60_000,
     now: monotonicNow,
     random: Math.random,
+    admission: anyNumber,
     ...withoutUndefined(options),
   };
   const problems = rules.map((rule) => rule(resolved)).filter((problem) => problem !== null);

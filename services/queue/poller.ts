@@ -1,5 +1,6 @@
 import type { Message } from '@aws-sdk/client-sqs';
 import { emptyPaceMs, loopPauseMs } from './backoff.ts';
+import type { Admission } from './consumer-options.ts';
 import { pause } from './pause.ts';
 import type { ReceiveWindow } from './receive-window.ts';
 
@@ -11,6 +12,7 @@ export interface PollerOptions {
   readonly waitTimeSeconds: number;
   readonly roomPatienceMs: number;
   readonly random: () => number;
+  readonly admission: Admission;
   readonly receive: (count: number, waitTimeSeconds: number, signal: AbortSignal) => Promise<Message[]>;
   /** Takes over the slots of the messages; called even for none. Must not throw for one message's sake. */
   readonly onReceived: (messages: readonly Message[], receive: { asked: number; durationMs: number }) => void;
@@ -60,12 +62,19 @@ export class Poller {
   }
 
   async #anchor(): Promise<void> {
-    const { window, batch, roomPatienceMs, waitTimeSeconds, random, onError, onEmpty } = this.#options;
+    const { window, batch, roomPatienceMs, waitTimeSeconds, random, admission, onError, onEmpty } =
+      this.#options;
     let failures = 0;
     let tooEarly = 0;
     while (!this.#stopping.signal.aborted) {
-      const room = await window.take(batch, roomPatienceMs, this.#stopping.signal);
+      const allowed = await admission.next(this.#stopping.signal);
+      const room = await window.take(Math.min(batch, allowed), roomPatienceMs, this.#stopping.signal);
       if (room === 0) return;
+      // It may have been held back while it waited for room.
+      if (admission.now() < room) {
+        window.giveBack(room);
+        continue;
+      }
       try {
         const received = await this.#receive(room, waitTimeSeconds);
         failures = 0;
@@ -86,7 +95,7 @@ export class Poller {
 
   /** Asks for `room` messages, whose slots are taken, and hands over what came. Starts a helper when more is waiting. */
   async #receive(room: number, waitTimeSeconds: number): Promise<Received> {
-    const { window, receive, onReceived, batch, maxReceivers } = this.#options;
+    const { window, receive, onReceived, batch, maxReceivers, admission } = this.#options;
     const startedAt = performance.now();
     this.#open += 1;
     let messages: readonly Message[] = [];
@@ -99,7 +108,8 @@ export class Poller {
     }
     const durationMs = performance.now() - startedAt;
     onReceived(messages, { asked: room, durationMs });
-    const full = messages.length >= room && !this.#stopping.signal.aborted;
+    const isFree = !this.#stopping.signal.aborted && admission.now() >= batch;
+    const full = messages.length >= room && isFree;
     // Each full receive brings one more receiver, so their number doubles with every round trip while there is a backlog.
     if (full && this.#loops.size < maxReceivers && window.tryTake(batch)) this.#track(this.#helper());
     return { count: messages.length, full, durationMs };

@@ -3,6 +3,8 @@
  * to `parseEnv`. Messages and descriptions never contain a value: some of these are secrets.
  */
 import { z } from 'zod';
+import { parseMailFrom } from './mail-from.ts';
+import { parseSmtpUrl } from './smtp-url.ts';
 
 export const databaseEnv = {
   DATABASE_URL: url(['postgres:', 'postgresql:']).describe(
@@ -96,15 +98,27 @@ export const adminServerEnv = {
 };
 
 export const mailEnv = {
-  SMTP_URL: url(['smtp:', 'smtps:']).describe('Set it to the mail server: smtp://user:password@host:587'),
-  MAIL_FROM: z
-    .string()
-    .regex(
-      /^(?:[^<>@\r\n]{1,200}<[^\s<>@]{1,64}@[^\s<>@]{1,255}>|[^\s<>@]{1,64}@[^\s<>@]{1,255})$/,
-      'is not a sender address',
-    )
-    .describe('Set it to the sender of the mails: gifts@example.com or "Gifts <gifts@example.com>"'),
+  SMTP_URL: parsed(parseSmtpUrl).describe('Set it to the mail server: smtp://user:password@host:587'),
+  MAIL_FROM: parsed(parseMailFrom).describe(
+    'Set it to the sender of the mails: gifts@example.com or "Gifts <gifts@example.com>"',
+  ),
 };
+
+/** How long a mail server is waited for at each step. The defaults are those of RFC 5321, section 4.5.3.2. */
+export const smtpTimesEnv = {
+  SMTP_CONNECT_TIMEOUT_SECONDS: smtpSeconds(30, 'a connection'),
+  SMTP_GREETING_TIMEOUT_SECONDS: smtpSeconds(300, 'the greeting'),
+  SMTP_COMMAND_TIMEOUT_SECONDS: smtpSeconds(300, 'the answer to a command'),
+  SMTP_DATA_TIMEOUT_SECONDS: smtpSeconds(120, 'the answer to DATA'),
+  SMTP_CONTENT_TIMEOUT_SECONDS: smtpSeconds(180, 'taking the content'),
+  SMTP_ACCEPTANCE_TIMEOUT_SECONDS: smtpSeconds(600, 'the answer to the final dot'),
+};
+
+function smtpSeconds(standard: number, what: string) {
+  return wholeNumber(1, 1_800)
+    .default(standard)
+    .describe(`Set for how many seconds the mail server is waited for with ${what} (default ${standard}).`);
+}
 
 export const processingEnv = {
   MAX_RETRY_COUNT: wholeNumber(0, 100)
@@ -115,20 +129,32 @@ export const processingEnv = {
     .describe('Set how many messages one process handles at a time (default 50).'),
 };
 
-/** HANDLER_TIMEOUT_SECONDS < LEASE_SECONDS <= VISIBILITY_TIMEOUT_SECONDS: see services/consumer/config.ts. */
+/** LEASE_SECONDS <= VISIBILITY_TIMEOUT_SECONDS: see services/consumer/config.ts. */
 export const deliveryEnv = {
-  HANDLER_TIMEOUT_SECONDS: wholeNumber(1, 3_600)
-    .default(45)
-    .describe('Set how long one attempt to deliver may take (default 45).'),
   LEASE_SECONDS: wholeNumber(1, 43_200)
     .default(60)
-    .describe('Set how long a gift belongs to the process that claimed it (default 60).'),
+    .describe('Set for how long the gifts of a process that died wait for another (default 60).'),
   RETRY_BASE_MS: wholeNumber(1, 3_600_000)
     .default(2_000)
     .describe('Set the base of the pause between attempts, doubled with each (default 2000).'),
   RETRY_CAP_MS: wholeNumber(1, 39_600_000)
     .default(900_000)
     .describe('Set the longest pause between attempts (default 900000, 15 minutes).'),
+  MAIL_IN_DOUBT_REPEATS: wholeNumber(0, 5)
+    .default(1)
+    .describe('Set how often a mail is sent once more when nobody knows whether it arrived (default 1).'),
+  MAIL_IN_DOUBT_PAUSE_SECONDS: wholeNumber(1, 36_000)
+    .default(900)
+    .describe(
+      'Set the pause before the first of those repeats (default 900); each later one is 16 times as long.',
+    ),
+  MAIL_PAUSE: z
+    .enum(['on', 'off'])
+    .default('on')
+    .transform((text) => text === 'on')
+    .describe(
+      'off: trouble of the mail server uses up the attempts of each gift instead of pausing consumption (default on).',
+    ),
   SMTP_MAX_CONNECTIONS: wholeNumber(1, 1_000)
     .default(10)
     .describe('Set the most connections that one process opens to the mail server (default 10).'),
@@ -157,6 +183,16 @@ export const tracingEnv = {
     ),
   OTEL_SERVICE_NAME: z.string().optional().describe('Set the name of this service in traces.'),
 };
+
+/** A value that is taken apart by a function which says what is wrong with it. */
+function parsed<T extends object>(parse: (text: string) => T | { problem: string }) {
+  return z.string().transform((text, context): T => {
+    const result = parse(text);
+    if (!('problem' in result)) return result;
+    context.addIssue({ code: 'custom', message: result.problem });
+    return z.NEVER;
+  });
+}
 
 function url(protocols: readonly string[]) {
   const shown = protocols.map((protocol) => `${protocol}//`).join(' or ');

@@ -10,6 +10,6 @@ const server = new SMTPServer({
 });
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.server.address() as AddressInfo;
-  process.send?.({ url: `smtp://127.0.0.1:${port}` });
+  process.send?.({ url: `smtp://127.0.0.1:${port}?tls=none` });
 });
 process.on('disconnect', () => process.exit(0));

@@ -123,7 +123,7 @@ export async function startMailServer(): Promise<MailServer> {
 
   await open();
   return {
-    url: `smtp://127.0.0.1:${port}`,
+    url: `smtp://127.0.0.1:${port}?tls=none`,
     mails: () => [...mails],
     connections: () => connections,
     held: () => held,

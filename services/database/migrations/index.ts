@@ -6,6 +6,8 @@ import * as deliveries from './2026-11-21-004-deliveries.ts';
 import * as messaging from './2026-11-21-005-messaging.ts';
 import * as deadLetters from './2026-11-21-006-dead-letters.ts';
 import * as deadLetterHistory from './2026-11-21-007-dead-letter-history.ts';
+import * as mailInDoubt from './2026-11-28-100-mail-in-doubt.ts';
+import * as queuePauses from './2026-11-28-101-queue-pauses.ts';
 import * as pardonedRedrives from './2026-11-28-110-pardoned-redrives.ts';
 import * as endsEndChildren from './2026-11-28-111-ends-end-children.ts';
 import * as parkedOutbox from './2026-11-28-120-parked-outbox.ts';
@@ -23,6 +25,8 @@ export const migrations: Record<string, Migration> = {
   '2026-11-21-005-messaging': messaging,
   '2026-11-21-006-dead-letters': deadLetters,
   '2026-11-21-007-dead-letter-history': deadLetterHistory,
+  '2026-11-28-100-mail-in-doubt': mailInDoubt,
+  '2026-11-28-101-queue-pauses': queuePauses,
   '2026-11-28-110-pardoned-redrives': pardonedRedrives,
   '2026-11-28-111-ends-end-children': endsEndChildren,
   '2026-11-28-120-parked-outbox': parkedOutbox,

@@ -27,6 +27,10 @@ export type ClaimedRow = {
   channel: Channel;
   attempts: number;
   attempts_forgiven: number;
+  /** attempts that ended in doubt */
+  in_doubt: number;
+  /** since the delivery was first tried, or asked for */
+  age_seconds: number;
   sender_id: string;
   sender_name: string;
   amount_minor: number;
@@ -43,7 +47,8 @@ export type ClaimedRow = {
 
 /**
  * Takes the gifts that may be delivered now, mints their vouchers, opens their deliveries and attempts: one statement
- * for all messages of a receive. Gifts in other states, or leased by a live worker, are left out of the answer.
+ * for all messages of a receive. Gifts in other states, or leased by a live worker, are left out of the answer. A gift that
+ * counts as delivered because its mail is in doubt is taken once more when its repeat is due, and stays delivered.
  */
 export async function claimQueuedGifts(
   db: Kysely<Database>,
@@ -58,13 +63,16 @@ export async function claimQueuedGifts(
     ), locked as materialized (
       select g.* from gifts g
       where g.id in (select gift_id from input)
-        and (g.state = 'queued' or (g.state = 'delivering' and g.lease_until < clock_timestamp()))
+        and (g.state = 'queued' or (g.state = 'delivering' and g.lease_until < clock_timestamp())
+          or (g.state = 'delivered' and exists (select 1 from deliveries d where d.gift_id = g.id and d.purpose = 'gift'
+            and (d.state = 'deferred' or (d.state = 'sending' and d.lease_until < clock_timestamp()))
+            and ${repeatLeft('d')} = 0)))
         and (g.expires_at is null or g.expires_at > clock_timestamp())
       order by g.id for no key update skip locked
     ), moved as (
       update gifts g set state = 'delivering', lease_until = ${leaseEnd(leaseSeconds)}, dead_lettered_at = null,
         failure_class = null, failure_code = null, state_changed_at = clock_timestamp()
-      from locked where g.id = locked.id
+      from locked where g.id = locked.id and locked.state <> 'delivered'
     ), minted as (
       insert into vouchers (id, gift_id, amount_minor, balance_minor, currency, code_salt, code_hash)
       select voucher_id, id, amount_minor, amount_minor, currency, decode(code_salt, 'base64'), decode(code_hash, 'base64')
@@ -77,6 +85,9 @@ export async function claimQueuedGifts(
       on conflict (gift_id, purpose) where purpose in ('gift', 'reminder') do update
         set state = 'sending', attempts = deliveries.attempts + 1, lease_until = excluded.lease_until,
           dead_lettered_at = null, state_changed_at = excluded.state_changed_at
+        -- A repeat leaves the gift's row as it is, so its delivery's has to tell that nobody took it a moment ago.
+        where deliveries.state <> 'sending' or deliveries.lease_until < clock_timestamp()
+          or exists (select 1 from locked where locked.id = deliveries.gift_id and locked.state <> 'delivered')
       returning *
     ), ${openAttempts(sql`input.gift_id = claimed.gift_id`)}
     ${selectWork}`.execute(db);
@@ -98,6 +109,7 @@ export async function claimPendingDeliveries(
       where d.id in (select delivery_id from input) and d.purpose <> 'gift' and g.state = 'delivered'
         and (d.state in ('pending', 'deferred')
           or (d.state = 'sending' and d.purpose = 'resend' and d.lease_until < clock_timestamp()))
+        and ${repeatLeft('d')} = 0
       order by d.id for no key update of d skip locked
     ), claimed as (
       update deliveries d set state = 'sending', attempts = attempts + 1, lease_until = ${leaseEnd(leaseSeconds)},
@@ -109,7 +121,14 @@ export async function claimPendingDeliveries(
   return rows;
 }
 
-export type UnclaimedGift = { id: string; state: GiftState; lease_left_seconds: number; expired: boolean };
+export type UnclaimedGift = {
+  id: string;
+  state: GiftState;
+  lease_left_seconds: number;
+  expired: boolean;
+  /** of a delivered gift whose mail is in doubt and will be sent once more; null of all others */
+  repeat_left_seconds: number | null;
+};
 export type UnclaimedDelivery = {
   id: string;
   state: DeliveryState;
@@ -121,8 +140,11 @@ export type UnclaimedDelivery = {
 /** Why gifts were not claimed, as far as their rows tell. */
 export async function findUnclaimedGifts(db: Kysely<Database>, ids: string[]): Promise<UnclaimedGift[]> {
   const { rows } = await sql<UnclaimedGift>`
-    select id, state, ${leaseLeft('gifts')} as lease_left_seconds, coalesce(expires_at <= clock_timestamp(), false) as expired
-    from gifts where id = any (${ids}::uuid[])`.execute(db);
+    select gifts.id, gifts.state, ${leaseLeft('gifts')} as lease_left_seconds,
+      coalesce(expires_at <= clock_timestamp(), false) as expired,
+      case when d.id is not null then greatest(${leaseLeft('d')}, ${repeatLeft('d')}) end as repeat_left_seconds
+    from gifts left join deliveries d on d.gift_id = gifts.id and d.purpose = 'gift' and d.state in ('deferred', 'sending')
+    where gifts.id = any (${ids}::uuid[])`.execute(db);
   return rows;
 }
 
@@ -131,7 +153,8 @@ export async function findUnclaimedDeliveries(
   ids: string[],
 ): Promise<UnclaimedDelivery[]> {
   const { rows } = await sql<UnclaimedDelivery>`
-    select d.id, d.state, d.purpose, g.state as gift_state, ${leaseLeft('d')} as lease_left_seconds
+    select d.id, d.state, d.purpose, g.state as gift_state,
+      greatest(${leaseLeft('d')}, ${repeatLeft('d')}) as lease_left_seconds
     from deliveries d join gifts g on g.id = d.gift_id where d.id = any (${ids}::uuid[])`.execute(db);
   return rows;
 }
@@ -145,6 +168,16 @@ function leaseEnd(leaseSeconds: number): RawBuilder<Date> {
 function leaseLeft(table: 'gifts' | 'd'): RawBuilder<number> {
   const until = sql.ref(`${table}.lease_until`);
   return sql`greatest(0, coalesce(extract(epoch from ${until} - clock_timestamp()), 0))::float8`;
+}
+
+/**
+ * Seconds until a mail in doubt may be sent once more, 0 for all others: a message that comes early, because SQS brought it
+ * twice or somebody redrove it, must not shorten the time in which the first copy may still show itself.
+ */
+function repeatLeft(delivery: 'd'): RawBuilder<number> {
+  return sql`coalesce((select greatest(0, extract(epoch from a.next_attempt_at - clock_timestamp()))
+    from delivery_attempts a where a.delivery_id = ${sql.ref(`${delivery}.id`)} and a.number = ${sql.ref(`${delivery}.attempts`)}
+      and a.outcome = 'in_doubt'), 0)::float8`;
 }
 
 /** Attempts that an earlier worker left open are closed as interrupted; the new ones are numbered after them. */
@@ -161,7 +194,9 @@ function openAttempts(inputOfClaimed: RawBuilder<unknown>): RawBuilder<unknown> 
 
 const selectWork = sql`
     select claimed.id as delivery_id, g.id as gift_id, claimed.purpose, claimed.channel, claimed.attempts,
-      claimed.attempts_forgiven, g.sender_id, s.name as sender_name, g.amount_minor, g.currency, g.claim_version,
+      claimed.attempts_forgiven, extract(epoch from clock_timestamp() - claimed.created_at)::float8 as age_seconds,
+      (select count(*)::int from delivery_attempts a
+        where a.delivery_id = claimed.id and a.outcome = 'in_doubt') as in_doubt, g.sender_id, s.name as sender_name, g.amount_minor, g.currency, g.claim_version,
       g.expires_at, g.request_id, r.id as recipient_id, r.kind as recipient_kind, r.sealed, r.wrapped_key,
       r.keyring_key_id
     from claimed

@@ -49,7 +49,7 @@ export async function claimDeliveries(
 function whyUnclaimed(delivery: UnclaimedDelivery): Unclaimed {
   if (delivery.gift_state !== 'delivered') return { kind: 'settled', state: delivery.gift_state };
   if (delivery.state === 'pending' || delivery.state === 'deferred')
-    return { kind: 'leased', leftSeconds: 0 };
+    return { kind: 'leased', leftSeconds: delivery.lease_left_seconds };
   if (delivery.state === 'sending' && delivery.purpose === 'resend') {
     return { kind: 'leased', leftSeconds: delivery.lease_left_seconds };
   }

@@ -77,6 +77,11 @@ function whyUnclaimed(gift: UnclaimedGift): Unclaimed {
       return gift.expired && gift.lease_left_seconds === 0
         ? { kind: 'settled', state: 'expired' }
         : { kind: 'leased', leftSeconds: gift.lease_left_seconds };
+    case 'delivered':
+      // In doubt, and to be sent once more: the message is what will bring it back.
+      return gift.repeat_left_seconds === null
+        ? { kind: 'settled', state: gift.state }
+        : { kind: 'leased', leftSeconds: gift.repeat_left_seconds };
     default:
       return { kind: 'settled', state: gift.state };
   }

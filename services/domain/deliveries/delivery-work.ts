@@ -15,6 +15,10 @@ export type DeliveryWork = {
   attempt: number;
   /** attempts since the start or the last redrive, this one included: what the retry limit is compared with */
   attemptsCounted: number;
+  /** earlier attempts of which nobody knows whether the recipient has their mail; a gift with one counts as delivered */
+  inDoubt: number;
+  /** for how long it has been tried */
+  ageSeconds: number;
   value: Money;
   senderName: string;
   claimVersion: number;
@@ -45,6 +49,8 @@ export function toWork(keyring: Keyring, row: ClaimedRow): DeliveryWork {
     purpose: row.purpose,
     attempt: row.attempts,
     attemptsCounted: row.attempts - row.attempts_forgiven,
+    inDoubt: row.in_doubt,
+    ageSeconds: row.age_seconds,
     value: { amount: row.amount_minor, currency: row.currency },
     senderName: row.sender_name,
     claimVersion: row.claim_version,

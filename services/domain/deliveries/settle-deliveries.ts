@@ -10,7 +10,10 @@ type RecordedFailure = Pick<Failure, 'class' | 'code' | 'reason'>;
 /** What became of a claimed delivery. */
 export type Settlement = { deliveryId: DeliveryId; attempt: number } & (
   | { outcome: 'sent' }
-  | { outcome: 'retry'; failure: RecordedFailure; nextAttemptAt: Date }
+  /** `forgiven`: it says nothing of this delivery, so it does not count towards the retry limit */
+  | { outcome: 'retry'; failure: RecordedFailure; nextAttemptAt: Date; forgiven?: boolean }
+  /** the recipient may have the mail; null when it will not be sent again */
+  | { outcome: 'in_doubt'; failure: RecordedFailure; repeatSeconds: number | null }
   /** given back before anything was tried, by a process that is shutting down: costs no attempt */
   | { outcome: 'interrupted' }
   /** `final`: it is given up for good, where a dead letter may be redriven */
@@ -45,6 +48,8 @@ function toInput(settlement: Settlement) {
     code: failure?.code ?? null,
     reason: failure?.reason ?? null,
     next_attempt_at: settlement.outcome === 'retry' ? settlement.nextAttemptAt.toISOString() : null,
+    forgiven: settlement.outcome === 'retry' && settlement.forgiven === true,
+    repeat_seconds: settlement.outcome === 'in_doubt' ? settlement.repeatSeconds : null,
     final: settlement.outcome === 'dead_letter' && settlement.final === true,
     transfer_id: newUuid(),
     audit_ids: [newUuid(), newUuid()] as [string, string],

@@ -66,7 +66,7 @@ export function startConsumer(settings: ConsumerSettings): TestedConsumer {
     MAIL_FROM: 'Gifts <gifts@mail.example.com>',
     VISIBILITY_TIMEOUT_SECONDS: String(settings.queue.visibilityTimeoutSeconds),
     LEASE_SECONDS: '5',
-    HANDLER_TIMEOUT_SECONDS: '4',
+    SMTP_COMMAND_TIMEOUT_SECONDS: '4',
     RETRY_BASE_MS: '1',
     RETRY_CAP_MS: '1',
     SHUTDOWN_GRACE_SECONDS: '3',

@@ -49,7 +49,7 @@ test('P13: the same message delivered twice in one receive has exactly one busin
   const { gift, sender, outbox, mailsBefore } = await acceptOne();
   world.proxy.inject({ operation: 'ReceiveMessage', fault: duplicate({ copies: 1, at: 'once' }), times: 1 });
   await publish(world.clients, world.queue, outbox);
-  const consumer = world.start({ LEASE_SECONDS: '2', HANDLER_TIMEOUT_SECONDS: '1' });
+  const consumer = world.start({ LEASE_SECONDS: '2', SMTP_COMMAND_TIMEOUT_SECONDS: '1' });
   await eventually(() => expect(handled(consumer.lines(), gift.id).length).toBeGreaterThanOrEqual(2));
   await eventually(() => expectOneEffect(gift.id, sender, mailsBefore), { timeoutMs: 20_000 });
   expect(handled(consumer.lines(), gift.id).sort()).toEqual(['delivered', 'leased']);
@@ -61,7 +61,7 @@ test('P13: the same message delivered again, before or after its delete, has exa
   const { gift, sender, outbox, mailsBefore } = await acceptOne();
   world.proxy.inject({ operation: 'ReceiveMessage', fault: duplicate({ at: 'next-receive' }), times: 3 });
   await publish(world.clients, world.queue, outbox);
-  const consumer = world.start({ LEASE_SECONDS: '2', HANDLER_TIMEOUT_SECONDS: '1' });
+  const consumer = world.start({ LEASE_SECONDS: '2', SMTP_COMMAND_TIMEOUT_SECONDS: '1' });
   await eventually(() => expect(handled(consumer.lines(), gift.id).length).toBeGreaterThanOrEqual(2));
   await eventually(() => expectOneEffect(gift.id, sender, mailsBefore), { timeoutMs: 20_000 });
   world.proxy.heal();
@@ -76,7 +76,7 @@ test('P13: the same message delivered again, before or after its delete, has exa
 
 test('P13: two processes that hold a copy each send one mail between them', async () => {
   const { gift, sender, outbox, mailsBefore } = await acceptOne();
-  const env = { LEASE_SECONDS: '2', HANDLER_TIMEOUT_SECONDS: '1' };
+  const env = { LEASE_SECONDS: '2', SMTP_COMMAND_TIMEOUT_SECONDS: '1' };
   const consumers = [world.start(env), world.start(env)];
   await Promise.all([
     publish(world.clients, world.queue, outbox),

@@ -14,7 +14,7 @@ afterEach(() => world.mail.behave({ kind: 'accept' }));
 afterAll(() => world.end());
 
 /** So short that every wait below is longer than both. */
-const impatient = { HANDLER_TIMEOUT_SECONDS: '1', LEASE_SECONDS: '2', VISIBILITY_TIMEOUT_SECONDS: '4' };
+const impatient = { SMTP_COMMAND_TIMEOUT_SECONDS: '1', LEASE_SECONDS: '2', VISIBILITY_TIMEOUT_SECONDS: '4' };
 
 async function sendGifts(count: number): Promise<GiftId[]> {
   const { database, clients, queue } = world;
@@ -85,7 +85,7 @@ test('one locked gift waits alone: the others are recorded at once, and nobody i
   const before = { mails: mailsOf(), held: world.mail.held() };
   const consumer = world.start({
     ...impatient,
-    HANDLER_TIMEOUT_SECONDS: '3',
+    SMTP_COMMAND_TIMEOUT_SECONDS: '3',
     LEASE_SECONDS: '4',
     SMTP_MAX_CONNECTIONS: '20',
   });

@@ -78,7 +78,7 @@ test('P22: nothing is acked without commit when all backends are terminated betw
     deletes: proxy.requests('DeleteMessageBatch'),
   };
   const { sender, ids, outbox } = await acceptGifts(5);
-  const consumer = world.start({ HANDLER_TIMEOUT_SECONDS: '8', LEASE_SECONDS: '10' });
+  const consumer = world.start({ SMTP_COMMAND_TIMEOUT_SECONDS: '8', LEASE_SECONDS: '10' });
   await publish(clients, queue, outbox);
   await eventually(() => expect(mail.held()).toBe(before.held + ids.length));
 
@@ -112,7 +112,7 @@ test('P22: a Postgres that restarts again and again under load loses no gift', a
   const { queue, clients } = world;
   const { sender, ids, outbox } = await acceptGifts(80);
   const consumer = world.start({
-    HANDLER_TIMEOUT_SECONDS: '8',
+    SMTP_COMMAND_TIMEOUT_SECONDS: '8',
     LEASE_SECONDS: '10',
     MAX_IN_FLIGHT: '10',
     RETRY_CAP_MS: '500',

@@ -30,7 +30,7 @@ test('P7: after k scale-ins (k < maxReceiveCount) a healthy message is not in th
   const env = {
     SMTP_MAX_CONNECTIONS: '1',
     MAX_RETRY_COUNT: '1',
-    HANDLER_TIMEOUT_SECONDS: '20',
+    SMTP_COMMAND_TIMEOUT_SECONDS: '20',
     LEASE_SECONDS: '25',
   };
   const { ids, outbox } = await acceptGifts(3);

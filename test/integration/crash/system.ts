@@ -124,7 +124,7 @@ function sharedEnv(given: { databaseUrl: string; keyringFile: string; queueName:
     METRICS_PORT: '0',
     LOG_FORMAT: 'json',
     SHUTDOWN_GRACE_SECONDS: '4',
-    HANDLER_TIMEOUT_SECONDS: '4',
+    SMTP_COMMAND_TIMEOUT_SECONDS: '4',
     LEASE_SECONDS: '5',
     VISIBILITY_TIMEOUT_SECONDS: '5',
     RETRY_BASE_MS: '100',

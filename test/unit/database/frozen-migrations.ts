@@ -14,5 +14,7 @@ export const frozenMigrations: Readonly<Record<string, string>> = {
   '2026-11-28-111-ends-end-children.ts': '2d812acb2e64751798d66aabdd0df0a4db275853696bcc802564f4f89e6385e3',
   '2026-11-28-170-sliding-budgets.ts': '588bdd55247de840eea3822b1cf81658f033ab491cfd1bcde626f4610978d4aa',
   '2026-11-28-171-gift-filters.ts': 'c04591684949bc37d325c33741dcdd4e207450c9f66dd69b261d4513e8942d38',
+  '2026-11-28-100-mail-in-doubt.ts': 'c6f5ab7aae79b6c837ab4a1797f6f9c1c89c2b62846952c74dd50cb3c027184e',
+  '2026-11-28-101-queue-pauses.ts': '4e38ff87f117162a473fbeeb0cd9d83237a8d952857216deb0798e984990ae33',
   'refuse-illegal-transitions.ts': '753f2b7fbe8ed635a9631eed2054b9cd2034d5c82e2034bc90e4868e10f919cd',
 };

@@ -258,12 +258,6 @@ describe('a fault of ours is never charged to the item', () => {
     ],
     ['a greeting that turns us away', 'CONN', '554 5.7.1 You are not welcome here', 'mail_server_refused'],
     ['a name that is not liked', 'EHLO', '550 5.7.1 access denied', 'mail_server_refused'],
-    [
-      'STARTTLS that is refused',
-      'STARTTLS',
-      '454 4.7.0 TLS not available due to local problem',
-      'mail_server_refused',
-    ],
   ])('%s', (_server, command, response, code) => {
     const failure = judge(command, response);
     expect(failure).toMatchObject({ owner: 'us', code });
@@ -274,6 +268,8 @@ describe('a fault of ours is never charged to the item', () => {
 
 describe('a fault of the mail server is never charged to the item', () => {
   test.each<[string, Command, string, string]>([
+    ['its TLS', 'STARTTLS', '454 4.7.0 TLS not available due to local problem', 'mail_tls_refused'],
+    ['its TLS, taken away on the way', 'STARTTLS', '502 5.5.1 command not recognized', 'mail_tls_refused'],
     ['its disk', 'content', '452 4.3.1 Insufficient system storage', 'mail_server_failing'],
     ['its set-up', 'RCPT TO', '451 4.3.5 Server configuration error', 'mail_server_failing'],
     ['its set-up, said for good', 'RCPT TO', '554 5.3.0 rewrite: map lookup failed', 'mail_server_failing'],

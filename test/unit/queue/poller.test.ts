@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { anyNumber } from '../../../services/queue/consumer-options.ts';
 import { Poller } from '../../../services/queue/poller.ts';
 import { ReceiveWindow } from '../../../services/queue/receive-window.ts';
 
@@ -10,6 +11,7 @@ function startPoller(answerTo: (receive: number) => Answer, { maxReceivers = 5, 
   const asked: number[] = [];
   const tooEarly: number[] = [];
   const poller = new Poller({
+    admission: anyNumber,
     window,
     batch: 10,
     maxReceivers,

@@ -42,6 +42,8 @@ describe('what is set', () => {
     expect(parseEnv(consumer, REQUIRED)).toMatchObject({
       ...REQUIRED,
       PUBLIC_URL: 'https://gifts.example.com',
+      SMTP_URL: { host: 'localhost', port: 1025, secure: false, tls: 'required' },
+      MAIL_FROM: { name: 'Gifts', address: 'gifts@example.com', domain: 'example.com' },
       DATABASE_POOL_MAX: 10,
       GIFTS_QUEUE_NAME: 'largesse-gifts',
       QUEUE_PROVISIONING: 'verify',

@@ -32,7 +32,7 @@ const attemptSchema = z.object({
   purpose: z.enum(['gift', 'resend', 'reminder']),
   channel: z.enum(['email', 'wallet']),
   number: z.int(),
-  outcome: z.enum(['started', 'sent', 'retry', 'dead_letter', 'interrupted', 'superseded']),
+  outcome: z.enum(['started', 'sent', 'retry', 'dead_letter', 'interrupted', 'superseded', 'in_doubt']),
   class: failureClass.nullable(),
   code: z.string().nullable(),
   reason: z.string().nullable(),

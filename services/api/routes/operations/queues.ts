@@ -6,6 +6,7 @@ import {
   type RecentCounts,
   readOldestAges,
 } from '../../../database/queries/queue-activity.ts';
+import { type QueuePause, readPauses } from '../../../database/queries/queue-pauses.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { QueueReport } from '../../queue-report.ts';
 
@@ -40,6 +41,21 @@ const refusal = z
       'Why the queue takes nothing from the answering process, whose fault that is (`us`: permissions, keys, settings; `peer`: SQS) and for how long; null while it takes messages. All of them wait in the outbox meanwhile',
   });
 
+const paused = z
+  .object({
+    consumers: z.int(),
+    owner: z.enum(['item', 'us', 'peer', 'unknown']),
+    code: z.string(),
+    reason: z.string(),
+    since: z.iso.datetime(),
+    next_probe_seconds: z.number(),
+  })
+  .nullable()
+  .meta({
+    description:
+      'Why consumers take nothing from the queue at the moment, whose fault that is and for how many of them; null while they do. Everything waits meanwhile, and one delivery at a time is tried until one succeeds',
+  });
+
 const perMinute = z.number().meta({ description: 'Mean of the last 5 minutes' });
 
 export const queuesSchema = z
@@ -54,6 +70,7 @@ export const queuesSchema = z
           description: 'What could not be verified of the queue because its server does not tell it',
         }),
         refusal,
+        paused,
         dead_letters: z.object({ name: z.string(), messages: depth, oldest_seconds: oldest }),
       }),
     ),
@@ -76,13 +93,14 @@ export const queuesSchema = z
 
 export function readQueues(deps: ApiDeps): RequestHandler {
   return async (_request, response) => {
-    const [report, ages, recent] = await Promise.all([
+    const [report, ages, recent, pauses] = await Promise.all([
       deps.queues(),
       readOldestAges(deps.db),
       countRecent(deps.db, rateWindowSeconds),
+      readPauses(deps.db),
     ]);
     response.json({
-      data: report.queues.map((queue) => queueResource(queue, ages)),
+      data: report.queues.map((queue) => queueResource(queue, ages, pauses)),
       rates: ratesResource(recent),
       gifts: {
         queued: report.gifts.queued,
@@ -111,6 +129,7 @@ function queueResource(
     deadLetters,
   }: QueueReport['queues'][number],
   ages: OldestAges,
+  pauses: readonly QueuePause[],
 ): QueuesResource['data'][number] {
   return {
     name,
@@ -119,12 +138,19 @@ function queueResource(
     capabilities: found,
     limitations: [...limitations],
     refusal: refused,
+    paused: pausedResource(pauses.find(({ queue }) => queue === name)),
     dead_letters: {
       name: deadLetters.name,
       messages: depthResource(deadLetters.depth),
       oldest_seconds: ages.deadLettered,
     },
   };
+}
+
+function pausedResource(pause: QueuePause | undefined): QueuesResource['data'][number]['paused'] {
+  if (pause === undefined) return null;
+  const { consumers, owner, code, reason, since, nextProbeSeconds } = pause;
+  return { consumers, owner, code, reason, since: since.toISOString(), next_probe_seconds: nextProbeSeconds };
 }
 
 function ratesResource({ accepted, delivered, deadLettered }: RecentCounts): QueuesResource['rates'] {

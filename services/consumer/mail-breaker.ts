@@ -1,0 +1,161 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Failure } from '../domain/failure-classes.ts';
+import type { Admission } from '../queue/consumer-options.ts';
+import { isEnough, noSuspicion, suspect } from './suspicion.ts';
+
+/** What one attempt tells of the mail server. */
+export type MailObservation = { served: true } | { served: false; failure: Failure; deliveryId: string };
+
+export type Pause = { failure: Failure; failedProbes: number; nextProbeMs: number; pausedMs: number };
+
+export type MailBreakerOptions = {
+  /** milliseconds of a clock that never steps back */
+  nowMs: () => number;
+  random: () => number;
+  /** false: nothing is ever paused */
+  pauses: boolean;
+  /** told when a pause begins and when a probe has failed */
+  onPause: (pause: Pause) => void;
+  onResume: (pausedMs: number) => void;
+};
+
+/** Leave to try one delivery. It is given back exactly once, with what the attempt told, or nothing when no mail was tried. */
+export type Permit = {
+  end: (told?: MailObservation) => void;
+  /** aborted when a pause begins: what waits for a connection need not wait for one that serves nobody */
+  revoked: AbortSignal;
+};
+
+/**
+ * Stops consumption while what is wrong concerns every mail: the messages stay in their queue, and no delivery pays with
+ * its attempts. Then one delivery at a time is let through, after 1, 2, 4, … 300 s; when its mail is taken, or is refused
+ * for its own recipient's sake, consumption goes on. Each process judges for itself: one that is cut off from the mail
+ * server does not stop those that are not.
+ */
+export class MailBreaker {
+  readonly #options: MailBreakerOptions;
+  #suspicion = noSuspicion;
+  #open: { failure: Failure; failedProbes: number; sinceMs: number; nextProbeAtMs: number } | undefined;
+  #probing = false;
+  #change = new AbortController();
+  #pauseBegins = new AbortController();
+
+  constructor(options: MailBreakerOptions) {
+    this.#options = options;
+  }
+
+  /** Until the next probe; null while nothing is paused. */
+  get pausedForMs(): number | null {
+    return this.#open ? Math.max(0, this.#open.nextProbeAtMs - this.#options.nowMs()) : null;
+  }
+
+  /** How many messages may be received: any number, or one when a probe is due, or none. */
+  get admission(): Admission {
+    return { now: () => this.#allowed(), next: (signal) => this.#nextAllowed(signal) };
+  }
+
+  #allowed(): number {
+    if (!this.#open) return Number.POSITIVE_INFINITY;
+    return this.#isProbeDue() ? 1 : 0;
+  }
+
+  #isProbeDue(): boolean {
+    return !this.#probing && this.pausedForMs === 0;
+  }
+
+  async #nextAllowed(signal: AbortSignal): Promise<number> {
+    while (!signal.aborted) {
+      const allowed = this.#allowed();
+      if (allowed > 0) return allowed;
+      const change = AbortSignal.any([signal, this.#change.signal]);
+      const waitMs = this.#probing ? longestProbeMs : Math.ceil(this.pausedForMs ?? 0) + 1;
+      await wait(waitMs, undefined, { signal: change }).catch(() => undefined);
+    }
+    return 0;
+  }
+
+  /** Leave to try a delivery; null while consumption is paused and no probe is due. */
+  admit(): Permit | null {
+    if (!this.#open) return this.#permit(false);
+    if (!this.#isProbeDue()) return null;
+    this.#probing = true;
+    return this.#permit(true);
+  }
+
+  #permit(isProbe: boolean): Permit {
+    let ended = false;
+    return {
+      // A probe is sent while everything else is paused.
+      revoked: isProbe ? new AbortController().signal : this.#pauseBegins.signal,
+      end: (told) => {
+        if (ended) return;
+        ended = true;
+        if (isProbe) this.#probing = false;
+        if (told?.served) this.#resume();
+        else if (told) this.#judge(told.failure, told.deliveryId, isProbe);
+        if (isProbe) this.#announce();
+      },
+    };
+  }
+
+  #judge(failure: Failure, deliveryId: string, isProbe: boolean): void {
+    // A server that judges the recipient serves.
+    if (failure.owner === 'item') {
+      if (this.#open) this.#resume();
+      return;
+    }
+    if (this.#open) {
+      if (isProbe) this.#stayPaused(failure);
+      return;
+    }
+    this.#suspicion = suspect(this.#suspicion, failure, deliveryId);
+    if (this.#options.pauses && isEnough(this.#suspicion)) this.#pause(failure);
+  }
+
+  #pause(failure: Failure): void {
+    const sinceMs = this.#options.nowMs();
+    this.#open = { failure, failedProbes: 0, sinceMs, nextProbeAtMs: sinceMs + this.#probeMs(0) };
+    this.#pauseBegins.abort();
+    this.#announce();
+    this.#tell();
+  }
+
+  #stayPaused(failure: Failure): void {
+    if (!this.#open) return;
+    const failedProbes = this.#open.failedProbes + 1;
+    const nextProbeAtMs = this.#options.nowMs() + this.#probeMs(failedProbes);
+    this.#open = { ...this.#open, failure, failedProbes, nextProbeAtMs };
+    this.#tell();
+  }
+
+  #resume(): void {
+    this.#suspicion = noSuspicion;
+    if (!this.#open) return;
+    const pausedMs = this.#options.nowMs() - this.#open.sinceMs;
+    this.#open = undefined;
+    this.#pauseBegins = new AbortController();
+    this.#announce();
+    this.#options.onResume(pausedMs);
+  }
+
+  #tell(): void {
+    if (!this.#open) return;
+    const { failure, failedProbes, sinceMs } = this.#open;
+    const pausedMs = this.#options.nowMs() - sinceMs;
+    this.#options.onPause({ failure, failedProbes, nextProbeMs: this.pausedForMs ?? 0, pausedMs });
+  }
+
+  /** Half fixed, half jitter: processes that were stopped together do not knock together. */
+  #probeMs(failedProbes: number): number {
+    const fullMs = Math.min(longestProbeMs, firstProbeMs * 2 ** Math.min(failedProbes, 20));
+    return Math.ceil(fullMs / 2 + (this.#options.random() * fullMs) / 2);
+  }
+
+  #announce(): void {
+    this.#change.abort();
+    this.#change = new AbortController();
+  }
+}
+
+const firstProbeMs = 1_000;
+const longestProbeMs = 300_000;
