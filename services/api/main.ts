@@ -50,7 +50,7 @@ await runMain('api', async (lifecycle) => {
   const { queues, send } = gateway;
   const relay = new Relay({ db, logger, metrics, queues, send, random: systemRandom });
   lifecycle.onShutdown('relay', () => relay.stop());
-  const clockwork = { db, outbox, logger, clock: systemClock, random: systemRandom };
+  const clockwork = { db, outbox, logger, metrics, clock: systemClock, random: systemRandom };
   const timekeepers = createTimekeepers({ ...clockwork, remindBeforeSeconds: config.REMIND_BEFORE_SECONDS });
   lifecycle.onShutdown('timekeepers', () => Promise.all(timekeepers.map((timekeeper) => timekeeper.stop())));
 

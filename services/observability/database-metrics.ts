@@ -16,6 +16,11 @@ export function databaseMetrics({ counter, gauge }: { counter: Make<'counter'>; 
       'pool',
       'event',
     ]),
+    giftsSetAside: gauge(
+      'gifts_set_aside',
+      'Gifts that the database refuses to queue, remind or expire; a person has to look. Must be 0.',
+      ['duty'],
+    ),
     preparedStatements: gauge(
       'database_prepared_statements',
       '1 while statements are prepared by name, 0 behind a pooler that does not follow them.',

@@ -5,11 +5,15 @@
 import { z } from 'zod';
 import { parseMailFrom } from './mail-from.ts';
 import { parseSmtpUrl } from './smtp-url.ts';
+import { databaseUrlProblem } from './database-url.ts';
 
 export const databaseEnv = {
-  DATABASE_URL: url(['postgres:', 'postgresql:']).describe(
-    'Set it to a PostgreSQL URL: postgres://user:password@host:5432/largesse',
-  ),
+  DATABASE_URL: url(['postgres:', 'postgresql:'])
+    .superRefine((value, context) => {
+      const problem = URL.canParse(value) ? databaseUrlProblem(value) : null;
+      if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+    })
+    .describe('Set it to a PostgreSQL URL: postgres://user:password@host:5432/largesse?sslmode=verify-full'),
   DATABASE_POOL_MAX: wholeNumber(1, 1_000)
     .default(10)
     .describe('Set the most connections that one process may open (default 10).'),

@@ -1,6 +1,6 @@
-import { type RawBuilder, sql, type Transaction } from 'kysely';
+import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
-import type { ActorKind } from '../states.ts';
+import type { ActorKind, GiftState } from '../states.ts';
 
 export type DueGift = { id: string; sender_id: string; request_id: string | null };
 
@@ -13,38 +13,53 @@ export async function lockDue(
   trx: Transaction<Database>,
   due: RawBuilder<unknown>,
   limit: number,
+  except: readonly string[] = [],
 ): Promise<DueGift[]> {
   const { rows } = await sql<DueGift>`
     with due as materialized (
-      select id, sender_id, request_id from gifts where ${due} limit ${limit} for no key update skip locked
+      select id, sender_id, request_id from gifts where id <> all (${except}::uuid[]) and ${due}
+      limit ${limit} for no key update skip locked
     )
     select * from due`.execute(trx);
   return rows;
 }
 
-export function lockScheduledGifts(trx: Transaction<Database>, limit: number): Promise<DueGift[]> {
-  return lockDue(
-    trx,
-    sql`state = 'scheduled' and deliver_at <= clock_timestamp() order by deliver_at`,
-    limit,
-  );
+export function lockScheduledGifts(
+  trx: Transaction<Database>,
+  limit: number,
+  except: readonly string[],
+): Promise<DueGift[]> {
+  const due = sql`state = 'scheduled' and deliver_at <= clock_timestamp() order by deliver_at`;
+  return lockDue(trx, due, limit, except);
 }
 
-/** Also gifts whose worker died while it was delivering them: nobody else would ever end those. */
-export function lockExpiredGifts(trx: Transaction<Database>, limit: number): Promise<DueGift[]> {
-  const due = sql`expires_at is not null and state in ('held', 'scheduled', 'queued', 'delivering', 'delivered')
-    and expires_at <= clock_timestamp() and (lease_until is null or lease_until < clock_timestamp())
-    order by expires_at`;
-  return lockDue(trx, due, limit);
+export type ExpiredGift = { id: string; state: GiftState; version: string };
+
+/** Also gifts whose worker died while it was delivering them: nobody else would ever end those. Nothing is locked. */
+export async function findExpiredGifts(
+  db: Kysely<Database>,
+  limit: number,
+  except: readonly string[],
+): Promise<ExpiredGift[]> {
+  const { rows } = await sql<ExpiredGift>`
+    select id, state, xmin::text as version from gifts
+    where id <> all (${except}::uuid[]) and expires_at is not null
+      and state in ('held', 'scheduled', 'queued', 'delivering', 'delivered')
+      and expires_at <= clock_timestamp() and (lease_until is null or lease_until < clock_timestamp())
+    order by expires_at limit ${limit}`.execute(db);
+  return rows;
 }
 
-/** Takes locked gifts from workers whose lease has ended: only a queued gift may expire. */
-export async function releaseLapsedGifts(trx: Transaction<Database>, giftIds: string[]): Promise<void> {
+/** Takes gifts from workers whose lease has ended: only a queued gift may expire. What somebody has locked is left to them. */
+export async function releaseLapsedGifts(db: Kysely<Database>, giftIds: string[]): Promise<void> {
   await sql`
-    update gifts set state = 'queued', lease_until = null, state_changed_at = clock_timestamp()
-    where id = any (${giftIds}::uuid[]) and state = 'delivering' and lease_until < clock_timestamp()`.execute(
-    trx,
-  );
+    with lapsed as materialized (
+      select id from gifts
+      where id = any (${giftIds}::uuid[]) and state = 'delivering' and lease_until < clock_timestamp()
+      order by id for no key update skip locked
+    )
+    update gifts g set state = 'queued', lease_until = null, state_changed_at = clock_timestamp()
+    from lapsed where g.id = lapsed.id`.execute(db);
 }
 
 /** Not before half of a gift's time is over: the mail that brought it has just told when that of a short-lived one ends. */
@@ -52,12 +67,13 @@ export function lockGiftsToRemind(
   trx: Transaction<Database>,
   remindBeforeSeconds: number,
   limit: number,
+  except: readonly string[],
 ): Promise<DueGift[]> {
   const due = sql`expires_at is not null and state = 'delivered' and reminded_at is null and channel = 'email'
     and expires_at > clock_timestamp() and expires_at <= clock_timestamp() + make_interval(secs => ${remindBeforeSeconds})
     and clock_timestamp() - state_changed_at >= expires_at - clock_timestamp()
     order by expires_at`;
-  return lockDue(trx, due, limit);
+  return lockDue(trx, due, limit, except);
 }
 
 export type QueuedGiftInput = {

@@ -1,4 +1,4 @@
-import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely';
+import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Database } from '../schema.ts';
 import type { ActorKind, FailureClass, GiftState } from '../states.ts';
 import { briefly } from './briefly.ts';
@@ -9,6 +9,8 @@ export type GiftEndInput = {
   gift_id: string;
   transfer_id: string;
   audit_id: string;
+  /** of the gift's row as it was read; null: whatever it is by now */
+  version: string | null;
   /** what it failed of; null keeps what the gift says */
   class: FailureClass | null;
   code: string | null;
@@ -20,6 +22,8 @@ export type GiftEnd = {
   actorKind: ActorKind;
   actorId: string | null;
   requestId: string | null;
+  /** whether gifts that somebody else has locked are left for later, and no other lock is waited for long either */
+  passLocked?: boolean;
 };
 
 export type EndedGift = { id: string; was: GiftState };
@@ -32,18 +36,18 @@ export type EndedGift = { id: string; was: GiftState };
  * the request that made the gift.
  */
 export async function endGiftsInStates(
-  trx: Transaction<Database>,
+  db: Kysely<Database>,
   input: GiftEndInput[],
   end: GiftEnd,
 ): Promise<EndedGift[]> {
   const { rows } = await sql<EndedGift>`
     ${ending(input, end, null)}
-    select id, state as was from locked`.execute(trx);
+    select id, state as was from locked`.execute(db);
   return rows;
 }
 
-/** The version of one gift that was read, when, and the key that its end is to be answered under. */
-export type GiftEndOnce = { claim: IdempotencyClaim; version: string; at: Date };
+/** When a gift ends, and the key that its end is to be answered under. */
+export type GiftEndOnce = { claim: IdempotencyClaim; at: Date };
 
 /** The same for one gift as it was read, together with the key that asks for it: one round trip, and no lock outlives it. */
 export async function endGiftOnce(
@@ -61,17 +65,17 @@ export async function endGiftOnce(
 }
 
 function ending(input: GiftEndInput[], end: GiftEnd, once: GiftEndOnce | null): RawBuilder<unknown> {
-  const asRead = once === null ? sql`true` : sql`g.xmin::text = ${once.version}`;
+  const isBrief = once !== null || end.passLocked === true;
   return sql`
     with input as (
       select * from json_to_recordset(${JSON.stringify(input)}::json) as ending (
-        gift_id uuid, transfer_id uuid, audit_id uuid, class text, code text)
-    ), ${once === null ? sql`briefly as (select true as bounded)` : briefly}, ${turnOf(once?.claim ?? null)},
+        gift_id uuid, transfer_id uuid, audit_id uuid, version text, class text, code text)
+    ), ${isBrief ? briefly : sql`briefly as (select true as bounded)`}, ${turnOf(once?.claim ?? null)},
     candidates as materialized (
       select g.id, g.state, g.funding_account_id, g.currency, g.amount_minor, g.request_id from gifts g
-      where g.id in (select gift_id from input) and g.state = any (${end.from}::text[])
-        and ${asRead} and (select got from turn) and (select bounded from briefly)
-      order by g.id for no key update
+      where g.id in (select gift_id from input where coalesce(version, g.xmin::text) = g.xmin::text)
+        and g.state = any (${end.from}::text[]) and (select got from turn) and (select bounded from briefly)
+      order by g.id for no key update ${end.passLocked ? sql`skip locked` : sql``}
     ), ${freshFrom(once?.claim ?? null, sql`candidates`)}, locked as materialized (
       select * from candidates where exists (select from fresh)
     ), ended as (

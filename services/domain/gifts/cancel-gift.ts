@@ -32,8 +32,12 @@ export async function cancelGift(db: Kysely<Database>, request: CancelRequest): 
       }
       const gift: Gift = { ...toGift(row), state: 'cancelled', stateChangedAt: row.now };
       const answer = answerOf(gift);
-      const once = { claim: { ...key, ...answer }, version: row.version, at: row.now };
-      return { outcome: await cancelOnce(db, giftId, actor, once), answer, result: gift };
+      const once = { claim: { ...key, ...answer }, at: row.now };
+      return {
+        outcome: await cancelOnce(db, { id: giftId, version: row.version }, actor, once),
+        answer,
+        result: gift,
+      };
     },
   });
 }

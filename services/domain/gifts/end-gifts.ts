@@ -1,5 +1,5 @@
 import type { Kysely, Transaction } from 'kysely';
-import { lockExpiredGifts, releaseLapsedGifts } from '../../database/queries/due-gifts.ts';
+import { findExpiredGifts, releaseLapsedGifts } from '../../database/queries/due-gifts.ts';
 import {
   endGiftOnce,
   endGiftsInStates,
@@ -11,6 +11,7 @@ import type { OnceOutcome } from '../../database/queries/once.ts';
 import type { Database } from '../../database/schema.ts';
 import type { ActorKind, FailureClass } from '../../database/states.ts';
 import { type ApiKeyId, fromUuid, type GiftId, newUuid, toUuid } from '../ids.ts';
+import { refusedFor } from './due-gifts-refused.ts';
 import { statesBefore } from './gift.ts';
 
 /** Who ends a gift, for its audit record. */
@@ -34,12 +35,12 @@ export function cancelGifts(
 /** The same for one gift as it was read, under the key that asks for it. */
 export function cancelOnce(
   db: Kysely<Database>,
-  id: GiftId,
+  { id, version }: { id: GiftId; version: string },
   actor: Actor,
   once: GiftEndOnce,
 ): Promise<OnceOutcome> {
   const end = { to: 'cancelled', from: statesBefore('cancelled'), ...by(actor) } as const;
-  return endGiftOnce(db, toInput(unfailed(id)), end, once);
+  return endGiftOnce(db, toInput({ ...unfailed(id), version }), end, once);
 }
 
 /**
@@ -55,41 +56,62 @@ export function failGifts(
   return endGifts(trx, failures, { to: 'failed', ...by(actor) });
 }
 
-/** Expires at most `limit` gifts whose time is over; several processes may do so at once. @returns how many */
-export async function expireGifts(trx: Transaction<Database>, limit: number): Promise<number> {
-  const due = await lockExpiredGifts(trx, limit);
+/**
+ * Expires at most `limit` gifts whose time is over; several processes may do so at once. One statement ends what was read,
+ * as far as it is still as it was: nothing stays locked while this process is asked for anything.
+ * @returns how many. @throws DueGiftsRefusedError naming the gifts
+ */
+export async function expireGifts(
+  db: Kysely<Database>,
+  limit: number,
+  except: readonly GiftId[] = [],
+): Promise<number> {
+  const due = await findExpiring(db, limit, except);
   if (due.length === 0) return 0;
-  await releaseLapsedGifts(
-    trx,
-    due.map(({ id }) => id),
-  );
-  const gifts = due.map(({ id }) => unfailed(fromUuid('gft', id)));
-  const expired = await endGifts(trx, gifts, {
+  const gifts = due.map(({ id, version }) => ({ ...unfailed(fromUuid('gft', id)), version }));
+  const end = {
     to: 'expired',
+    passLocked: true,
     ...by({ kind: 'schedule', id: null, requestId: null }),
-  });
-  return expired.size;
+  } as const;
+  return (await endGifts(db, gifts, end).catch(refusedFor(due))).size;
 }
 
-type Ending = GiftFailure | { id: GiftId; class: null; code: null };
+async function findExpiring(db: Kysely<Database>, limit: number, except: readonly GiftId[]) {
+  const spared = except.map((id) => toUuid(id));
+  const due = await findExpiredGifts(db, limit, spared);
+  const lapsed = due.filter(({ state }) => state === 'delivering').map(({ id }) => id);
+  if (lapsed.length === 0) return due;
+  await releaseLapsedGifts(db, lapsed).catch(refusedFor(due));
+  return await findExpiredGifts(db, limit, spared);
+}
+
+type Ending = (GiftFailure | { id: GiftId; class: null; code: null }) & { version?: string };
 
 function unfailed(id: GiftId): Ending {
   return { id, class: null, code: null };
 }
 
 async function endGifts(
-  trx: Transaction<Database>,
+  db: Kysely<Database>,
   gifts: readonly Ending[],
   end: Omit<GiftEnd, 'from'>,
 ): Promise<ReadonlySet<GiftId>> {
   const distinct = new Map(gifts.map((gift) => [gift.id, gift]));
   const input = [...distinct.values()].map(toInput);
-  const ended = await endGiftsInStates(trx, input, { ...end, from: statesBefore(end.to) });
+  const ended = await endGiftsInStates(db, input, { ...end, from: statesBefore(end.to) });
   return new Set(ended.map((gift) => fromUuid('gft', gift.id)));
 }
 
-function toInput({ id, class: failureClass, code }: Ending): GiftEndInput {
-  return { gift_id: toUuid(id), transfer_id: newUuid(), audit_id: newUuid(), class: failureClass, code };
+function toInput({ id, class: failureClass, code, version }: Ending): GiftEndInput {
+  return {
+    gift_id: toUuid(id),
+    transfer_id: newUuid(),
+    audit_id: newUuid(),
+    version: version ?? null,
+    class: failureClass,
+    code,
+  };
 }
 
 function by(actor: Actor): Pick<GiftEnd, 'actorKind' | 'actorId' | 'requestId'> {

@@ -8,16 +8,19 @@ import {
 import { lockStrandedDeliveries, lockStrandedGifts } from '../../database/queries/stranded.ts';
 import type { Database } from '../../database/schema.ts';
 import type { ActorKind } from '../../database/states.ts';
-import { fromUuid, newUuid } from '../ids.ts';
+import { fromUuid, type GiftId, newUuid, toUuid } from '../ids.ts';
 import type { OutboxWriter } from '../outbox.ts';
+import { refusedFor } from './due-gifts-refused.ts';
 
 /** Queues at most `limit` scheduled gifts whose time has come; several processes may do so at once. @returns how many */
 export async function queueScheduledGifts(
   trx: Transaction<Database>,
   deps: { outbox: OutboxWriter },
   limit: number,
+  except: readonly GiftId[] = [],
 ): Promise<number> {
-  return await queueGifts(trx, deps, await lockScheduledGifts(trx, limit), {
+  const spared = except.map((id) => toUuid(id));
+  return await queueGifts(trx, deps, await lockScheduledGifts(trx, limit, spared), {
     actorKind: 'schedule',
     reason: 'deliver_at has come',
   });
@@ -60,7 +63,7 @@ async function queueGifts(
     request_id: gift.request_id,
     ...deps.outbox.row({ type: 'gift.deliver', version: 1, id: fromUuid('gft', gift.id) }, groupOf(gift)),
   }));
-  await queueLockedGifts(trx, input, by);
+  await queueLockedGifts(trx, input, by).catch(refusedFor(due));
   return due.length;
 }
 

@@ -1,8 +1,9 @@
 import type { Transaction } from 'kysely';
 import { insertReminders, lockGiftsToRemind } from '../../database/queries/due-gifts.ts';
 import type { Database } from '../../database/schema.ts';
-import { fromUuid, newUuid } from '../ids.ts';
+import { fromUuid, type GiftId, newUuid, toUuid } from '../ids.ts';
 import type { OutboxWriter } from '../outbox.ts';
+import { refusedFor } from './due-gifts-refused.ts';
 
 /**
  * Queues a reminder for at most `limit` delivered, unclaimed gifts that expire soon and have had half of their time;
@@ -11,9 +12,10 @@ import type { OutboxWriter } from '../outbox.ts';
 export async function remindGifts(
   trx: Transaction<Database>,
   deps: { outbox: OutboxWriter },
-  options: { remindBeforeSeconds: number; limit: number },
+  options: { remindBeforeSeconds: number; limit: number; except?: readonly GiftId[] },
 ): Promise<number> {
-  const due = await lockGiftsToRemind(trx, options.remindBeforeSeconds, options.limit);
+  const spared = (options.except ?? []).map((id) => toUuid(id));
+  const due = await lockGiftsToRemind(trx, options.remindBeforeSeconds, options.limit, spared);
   if (due.length === 0) return 0;
   const input = due.map((gift) => {
     const deliveryId = newUuid();
@@ -27,6 +29,6 @@ export async function remindGifts(
       ...deps.outbox.row(message, group),
     };
   });
-  await insertReminders(trx, input);
+  await insertReminders(trx, input).catch(refusedFor(due));
   return due.length;
 }

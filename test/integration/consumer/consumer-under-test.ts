@@ -58,7 +58,7 @@ export type ConsumerSettings = {
 /** The whole consumer in this process, wired as `main.ts` does it, with pauses short enough for a test. */
 export function startConsumer(settings: ConsumerSettings): TestedConsumer {
   const config = readConfig({
-    DATABASE_URL: 'postgres://unused',
+    DATABASE_URL: 'postgres://localhost/unused',
     AWS_REGION: 'eu-central-1',
     KEYRING_FILE: 'unused',
     PUBLIC_URL: 'https://gifts.example.com',

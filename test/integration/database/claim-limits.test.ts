@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql, type Transaction } from 'kysely';
 import {
   type DueGift,
-  lockExpiredGifts,
   lockGiftsToRemind,
   lockScheduledGifts,
 } from '../../../services/database/queries/due-gifts.ts';
@@ -52,12 +51,11 @@ async function allAtOnce<T>(work: (trx: Transaction<Database>) => Promise<T>): P
 }
 
 const lockers: [string, string, (trx: Transaction<Database>) => Promise<DueGift[]>][] = [
-  ['scheduled', 'deliver_at = now()', (trx) => lockScheduledGifts(trx, limit)],
-  ['expired', 'expires_at = now()', (trx) => lockExpiredGifts(trx, limit)],
+  ['scheduled', 'deliver_at = now()', (trx) => lockScheduledGifts(trx, limit, [])],
   [
     'soon to expire',
     `expires_at = now() + interval '1 hour', state_changed_at = now() - interval '1 hour'`,
-    (trx) => lockGiftsToRemind(trx, 7_200, limit),
+    (trx) => lockGiftsToRemind(trx, 7_200, limit, []),
   ],
   [
     'stranded',

@@ -28,7 +28,7 @@ export function live(code: string): string {
 }
 
 const OUTSIDE = {
-  DATABASE_URL: 'postgres://own.example/largesse',
+  DATABASE_URL: 'postgres://own.example/largesse?sslmode=disable',
   AWS_ENDPOINT_URL_SQS: 'http://own.example',
   SMTP_URL: 'smtp://own.example',
 };

@@ -103,7 +103,7 @@ describe('what is wrong', () => {
         '4 problems in the environment need attention:',
         '',
         '  DATABASE_URL: is not set',
-        '      Set it to a PostgreSQL URL: postgres://user:password@host:5432/largesse',
+        '      Set it to a PostgreSQL URL: postgres://user:password@host:5432/largesse?sslmode=verify-full',
         '  DATABASE_POOL_MAX: is not a whole number from 1 to 1000',
         '      Set the most connections that one process may open (default 10).',
         '  PUBLIC_URL: is not a http:// or https:// URL',

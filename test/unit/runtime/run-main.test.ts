@@ -54,7 +54,7 @@ test('an environment that does not fit is told in plain words, without a stack, 
   expect(stderr()).toBe(
     "largesse api can't start. One environment variable needs attention:\n\n" +
       '  DATABASE_URL: is not a postgres:// or postgresql:// URL\n' +
-      '      Set it to a PostgreSQL URL: postgres://user:password@host:5432/largesse\n',
+      '      Set it to a PostgreSQL URL: postgres://user:password@host:5432/largesse?sslmode=verify-full\n',
   );
 });
 
