@@ -3,9 +3,9 @@
  * to `parseEnv`. Messages and descriptions never contain a value: some of these are secrets.
  */
 import { z } from 'zod';
+import { databaseUrlProblem } from './database-url.ts';
 import { parseMailFrom } from './mail-from.ts';
 import { parseSmtpUrl } from './smtp-url.ts';
-import { databaseUrlProblem } from './database-url.ts';
 
 export const databaseEnv = {
   DATABASE_URL: url(['postgres:', 'postgresql:'])
