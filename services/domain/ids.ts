@@ -1,4 +1,5 @@
-import { fromUUID, toUUID, toUUIDBytes, typeidUnboxed } from 'typeid-js';
+import { fromUUID, toUUIDBytes } from 'typeid-js';
+import { monotonicUuids } from './monotonic-uuid.ts';
 
 export type Prefix =
   | 'sen'
@@ -26,14 +27,16 @@ export type VoucherId = Id<'vch'>;
 export type DeliveryId = Id<'dlv'>;
 export type ClaimId = Id<'clm'>;
 
-/** A new id, later in order than every id made before it on this machine. */
+const nextUuid = monotonicUuids();
+
+/** A new id, later in order than every id made before it by this process, also when its clock was set back. */
 export function newId<P extends Prefix>(prefix: P): Id<P> {
-  return typeidUnboxed(prefix) as unknown as Id<P>;
+  return fromUuid(prefix, nextUuid());
 }
 
 /** A time-ordered UUIDv7 for rows that have no public id. */
 export function newUuid(): string {
-  return toUUID(typeidUnboxed());
+  return nextUuid();
 }
 
 /** No UUIDv7 that is made at this time or later sorts before it. */
@@ -49,6 +52,11 @@ export function firstUuidAt(timeMs: number): string {
 export function toUuid(id: Id<Prefix>): string {
   const hex = Buffer.from(toUUIDBytes(id as never)).toString('hex');
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+/** Those of the texts that are ids, whatever they name. */
+export function uuidsOf(texts: readonly string[]): string[] {
+  return texts.flatMap((text) => (wholeSuffix.test(text.slice(4)) ? [toUuid(text as Id<Prefix>)] : []));
 }
 
 export function fromUuid<P extends Prefix>(prefix: P, uuid: string): Id<P> {

@@ -7,16 +7,18 @@ export type SweepFacts = {
   /** how long the source queue keeps a message; null where it does not say */
   retentionSeconds: number | null;
   deadLetterRetentionSeconds: number | null;
-  /** committed messages that no relay has published although it should have */
-  lateOutboxRows: number;
   /** whether the run saw the whole dead-letter queue */
   scanComplete: boolean;
 };
 
 export type SweepDecision = {
-  /** under way for longer than this without an end, a gift has lost its message */
+  /** under way for longer than this without an end, a gift may have lost its message */
   stuckSeconds: number;
   deadLetterRetentionSeconds: number;
+  /** whether age alone tells; else the gift's turn in the queue has to be over, or it is older than `lostSeconds` */
+  drained: boolean;
+  /** older than any message can be */
+  lostSeconds: number;
   why: string;
 };
 
@@ -41,25 +43,25 @@ const hour = 3_600;
 const day = 24 * hour;
 
 /**
- * From which age a gift counts as stranded. While messages are waiting somewhere, an old gift may just be waiting for
- * its turn: a backlog is not a loss, and only what is older than any message can be has none. Pure.
+ * What makes a gift count as stranded. While messages are waiting somewhere, an old gift may just be waiting for its
+ * turn: a backlog is not a loss. There, what was queued later and is received already tells that its turn is over. Pure.
  */
 export function decideSweep(facts: SweepFacts): SweepDecision {
-  const deadLetterRetentionSeconds = facts.deadLetterRetentionSeconds ?? 14 * day;
   const backlog = backlogOf(facts);
-  if (backlog === null) {
-    return { stuckSeconds: facts.shortStuckSeconds, deadLetterRetentionSeconds, why: 'the queue is drained' };
-  }
-  const stuckSeconds = (facts.retentionSeconds ?? 14 * day) + hour;
+  const lostSeconds = (facts.retentionSeconds ?? 14 * day) + hour;
   return {
-    stuckSeconds: Math.max(stuckSeconds, facts.shortStuckSeconds),
-    deadLetterRetentionSeconds,
-    why: backlog,
+    stuckSeconds: facts.shortStuckSeconds,
+    deadLetterRetentionSeconds: facts.deadLetterRetentionSeconds ?? 14 * day,
+    drained: backlog === null,
+    lostSeconds: Math.max(lostSeconds, facts.shortStuckSeconds),
+    why:
+      backlog === null
+        ? 'the queue is drained'
+        : `${backlog}: what was queued later has to have been received`,
   };
 }
 
-function backlogOf({ waiting, lateOutboxRows, scanComplete }: SweepFacts): string | null {
+function backlogOf({ waiting, scanComplete }: SweepFacts): string | null {
   if (waiting > drainedMessages) return `${waiting} messages wait in the queue`;
-  if (lateOutboxRows > 0) return `${lateOutboxRows} messages wait for a relay`;
   return scanComplete ? null : 'the dead-letter queue was not seen to its end';
 }

@@ -1,16 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
 
-/** Outbox rows that no relay has published although their time came a while ago: their gifts wait for a relay, not for us. */
-export async function countLateOutboxRows(db: Kysely<Database>, lateSeconds: number): Promise<number> {
-  const { rows } = await sql<{ late: number }>`
-    select count(*) as late from (
-      select 1 from outbox where parked_reason is null
-        and available_at < clock_timestamp() - make_interval(secs => ${lateSeconds}) limit 1000
-    ) late_rows`.execute(db);
-  return rows[0]?.late ?? 0;
-}
-
 export type StuckCounts = { scheduled: number; queued: number; delivering: number };
 
 /** Gifts that stand still: past their time and still scheduled, or long under way. Dead-lettered ones are told elsewhere. */

@@ -1,19 +1,39 @@
-import { type Kysely, sql, type Transaction } from 'kysely';
+import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
-import { type DueGift, lockDue } from './due-gifts.ts';
+import type { DueGift } from './due-gifts.ts';
+import type { QueueProgress } from './queue-progress.ts';
 
-export type StrandedAge = { stuckSeconds: number; deadLetterRetentionSeconds: number };
+export type StrandedAge = {
+  /** in one state for longer than this, a gift whose message is not waiting anywhere has lost it */
+  stuckSeconds: number;
+  /** how long the dead-letter queue keeps messages: what is dead-lettered has its message until then */
+  deadLetterRetentionSeconds: number;
+  /** while messages wait in the queue: what proves that one is not among them; left out, the queue is drained */
+  backlog?: {
+    progress: QueueProgress;
+    /** older than any message can be */
+    lostSeconds: number;
+  };
+  /** uuids of gifts and deliveries whose message waits for a relay */
+  inOutbox?: readonly string[];
+};
 
 /**
  * Gifts that wait for a message that no longer exists. A dead-lettered gift has one, in the dead-letter queue, until
- * that queue's retention has passed.
+ * that queue's retention has passed. Rows locked elsewhere are left to whoever holds them.
  */
-export function lockStrandedGifts(
+export async function lockStrandedGifts(
   trx: Transaction<Database>,
   age: StrandedAge,
   limit: number,
 ): Promise<DueGift[]> {
-  return lockDue(trx, sql`${strandedGift(age)} order by state_changed_at`, limit);
+  const { rows } = await sql<DueGift>`
+    with due as materialized (
+      select g.id, g.sender_id, g.request_id from gifts g ${progressOf(age)}
+      where ${strandedGift(age)} order by g.state_changed_at limit ${limit} for no key update of g skip locked
+    )
+    select * from due`.execute(trx);
+  return rows;
 }
 
 export type StrandedDelivery = { id: string; gift_id: string; sender_id: string; request_id: string | null };
@@ -27,6 +47,7 @@ export async function lockStrandedDeliveries(
   const { rows } = await sql<StrandedDelivery>`
     with due as materialized (
       select d.id, d.gift_id, g.sender_id, g.request_id from deliveries d join gifts g on g.id = d.gift_id
+      ${progressOf(age)}
       where ${strandedDelivery(age)}
       order by d.state_changed_at limit ${limit} for no key update of d skip locked
     )
@@ -43,28 +64,60 @@ export async function countStranded(
   const { rows } = await sql<{ gifts: number; deliveries: number }>`
     select
       (select count(*) from (
-        select 1 from gifts where ${strandedGift(age)} and id <> all (${except}::uuid[]) limit ${limit}) g) as gifts,
+        select 1 from gifts g ${progressOf(age)}
+        where ${strandedGift(age)} and g.id <> all (${except}::uuid[]) limit ${limit}) found) as gifts,
       (select count(*) from (
-        select 1 from deliveries d join gifts g on g.id = d.gift_id
-        where ${strandedDelivery(age)} and d.id <> all (${except}::uuid[]) limit ${limit}) d) as deliveries`.execute(
+        select 1 from deliveries d join gifts g on g.id = d.gift_id ${progressOf(age)}
+        where ${strandedDelivery(age)} and d.id <> all (${except}::uuid[]) limit ${limit}) found) as deliveries`.execute(
     db,
   );
   return rows[0] ?? { gifts: 0, deliveries: 0 };
 }
 
-function strandedGift(age: StrandedAge) {
-  return sql`state in ('queued', 'delivering')
-    and state_changed_at < clock_timestamp() - make_interval(secs => ${age.stuckSeconds})
-    and (lease_until is null or lease_until < clock_timestamp())
-    and (dead_lettered_at is null
-      or dead_lettered_at < clock_timestamp() - make_interval(secs => ${age.deadLetterRetentionSeconds}))`;
+function strandedGift(age: StrandedAge): RawBuilder<boolean> {
+  return sql`g.state in ('queued', 'delivering')
+    and (g.lease_until is null or g.lease_until < clock_timestamp())
+    and ${isStranded('g', age)} and ${noAttemptIsDue(sql`own.gift_id = g.id and own.purpose = 'gift'`, age)}`;
 }
 
-function strandedDelivery(age: StrandedAge) {
+function strandedDelivery(age: StrandedAge): RawBuilder<boolean> {
   return sql`d.purpose <> 'gift' and g.state = 'delivered'
     and (d.state in ('pending', 'deferred')
       or (d.state = 'sending' and d.purpose = 'resend' and d.lease_until < clock_timestamp()))
-    and d.state_changed_at < clock_timestamp() - make_interval(secs => ${age.stuckSeconds})
-    and (d.dead_lettered_at is null
-      or d.dead_lettered_at < clock_timestamp() - make_interval(secs => ${age.deadLetterRetentionSeconds}))`;
+    and ${isStranded('d', age)} and ${noAttemptIsDue(sql`own.id = d.id`, age)}`;
+}
+
+/** It stood still for long enough, its message waits in no other place, and its turn in the queue is over. */
+function isStranded(
+  table: 'g' | 'd',
+  { stuckSeconds, deadLetterRetentionSeconds, backlog, inOutbox = [] }: StrandedAge,
+): RawBuilder<boolean> {
+  const changedAt = sql.ref(`${table}.state_changed_at`);
+  const diedAt = sql.ref(`${table}.dead_lettered_at`);
+  const turnIsOver =
+    backlog === undefined
+      ? sql`true`
+      : sql`(${changedAt} < ${secondsAgo(backlog.lostSeconds)}
+          or ${changedAt} < coalesce(progress.mark, ${backlog.progress.everybody}::timestamptz) - interval '2 minutes')`;
+  return sql`${changedAt} < ${secondsAgo(stuckSeconds)}
+    and (${diedAt} is null or ${diedAt} < ${secondsAgo(deadLetterRetentionSeconds)})
+    and ${sql.ref(`${table}.id`)} <> all (${inOutbox}::uuid[]) and ${turnIsOver}`;
+}
+
+/** The last attempt said when the next one may be made: until then, its message is hidden in the queue. */
+function noAttemptIsDue(delivery: RawBuilder<unknown>, { stuckSeconds }: StrandedAge): RawBuilder<boolean> {
+  return sql`not exists (
+    select 1 from deliveries own join delivery_attempts a on a.delivery_id = own.id and a.number = own.attempts
+    where ${delivery} and a.next_attempt_at > ${secondsAgo(stuckSeconds)})`;
+}
+
+function progressOf({ backlog }: StrandedAge): RawBuilder<unknown> {
+  if (backlog === undefined) return sql``;
+  const senders = JSON.stringify(backlog.progress.senders);
+  return sql`left join json_to_recordset(${senders}::json) as progress (sender_id uuid, mark timestamptz)
+    on progress.sender_id = g.sender_id`;
+}
+
+function secondsAgo(seconds: number): RawBuilder<Date> {
+  return sql`clock_timestamp() - make_interval(secs => ${seconds})`;
 }

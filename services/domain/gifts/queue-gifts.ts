@@ -5,7 +5,11 @@ import {
   queueLockedDeliveries,
   queueLockedGifts,
 } from '../../database/queries/due-gifts.ts';
-import { lockStrandedDeliveries, lockStrandedGifts } from '../../database/queries/stranded.ts';
+import {
+  lockStrandedDeliveries,
+  lockStrandedGifts,
+  type StrandedAge,
+} from '../../database/queries/stranded.ts';
 import type { Database } from '../../database/schema.ts';
 import type { ActorKind } from '../../database/states.ts';
 import { fromUuid, type GiftId, newUuid, toUuid } from '../ids.ts';
@@ -25,13 +29,6 @@ export async function queueScheduledGifts(
     reason: 'deliver_at has come',
   });
 }
-
-export type StrandedAge = {
-  /** in one state for longer than this, a gift has lost its message */
-  stuckSeconds: number;
-  /** how long the dead-letter queue keeps messages: a dead-lettered gift has its message until then */
-  deadLetterRetentionSeconds: number;
-};
 
 /**
  * Queues at most `limit` gifts, and as many resends and reminders, again whose message no longer exists: purged,

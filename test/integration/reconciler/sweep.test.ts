@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { sql } from 'kysely';
+import { claimGifts } from '../../../services/domain/deliveries/claim-gifts.ts';
+import { settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
 import { type DeliveryId, type GiftId, toUuid } from '../../../services/domain/ids.ts';
 import { decodeEnvelope } from '../../../services/queue/envelope.ts';
 import { sendMessages } from '../../../services/queue/producer.ts';
 import { staleCounts } from '../../support/faults.ts';
-import { accept, draftGift } from '../../support/gifts.ts';
+import { accept, draftGift, type FundedSender, fundedSender, keyring } from '../../support/gifts.ts';
 import {
   bury,
   buryGifts,
@@ -60,6 +63,63 @@ const markedIn = (table: 'gifts' | 'deliveries', ids: readonly (GiftId | Deliver
     .where('dead_lettered_at', 'is not', null)
     .execute();
 
+/** The source queue as SQS counts it: more messages wait than a drained queue may show. */
+function busyQueue(waiting = 100_000): void {
+  scene.proxy.inject({
+    operation: 'GetQueueAttributes',
+    when: ({ QueueUrl }) => String(QueueUrl).endsWith(scene.queue.name),
+    fault: staleCounts({ ApproximateNumberOfMessages: String(waiting) }),
+  });
+}
+
+async function putIntoOutbox(bodies: string[]): Promise<void> {
+  await scene.database.db
+    .insertInto('outbox')
+    .values(
+      bodies.map((body) => ({
+        queue: 'gifts',
+        body,
+        group_id: null,
+        trace_header: null,
+        available_at: new Date(Date.now() - 120_000),
+        parked_reason: null,
+      })),
+    )
+    .execute();
+}
+
+/** One gift for each of these ages, queued so many minutes ago, by one sender. */
+async function queuedGifts(sender: FundedSender, minutesAgo: readonly number[]): Promise<GiftId[]> {
+  const { db } = scene.database;
+  const drafts = minutesAgo.map(() => draftGift(sender, { value: { amount: 100, currency: 'EUR' } }));
+  const ids = (await accept(db, drafts)).gifts.map(({ id }) => id);
+  await db.deleteFrom('outbox').execute();
+  for (const [index, minutes] of minutesAgo.entries()) {
+    await sql`
+      update gifts set created_at = clock_timestamp() - make_interval(mins => ${minutes}),
+        state_changed_at = clock_timestamp() - make_interval(mins => ${minutes})
+      where id = ${toUuid(ids[index] as GiftId)}`.execute(db);
+  }
+  return ids;
+}
+
+/** As a consumer leaves them that received their messages just now. */
+async function receive(ids: readonly GiftId[]): Promise<void> {
+  const { db } = scene.database;
+  const requests = ids.map((giftId) => ({ giftId, messageId: `m-${giftId}`, receiveCount: 1 }));
+  const works = await db
+    .transaction()
+    .execute((trx) => claimGifts(trx, { keyring, leaseSeconds: 60 }, requests));
+  const settlements = works.flatMap((result) =>
+    result.kind === 'claimed'
+      ? [{ deliveryId: result.work.deliveryId, attempt: 1, outcome: 'sent' as const }]
+      : [],
+  );
+  await db.transaction().execute((trx) => settleDeliveries(trx, settlements));
+}
+
+const requeued = async () => (await outboxRows()).map(({ body }) => decodeEnvelope(body).id).toSorted();
+
 const outboxRows = () => scene.database.db.selectFrom('outbox').selectAll().execute();
 
 describe('sweep', () => {
@@ -78,28 +138,21 @@ describe('sweep', () => {
     expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 0 });
   });
 
-  test('a backlog is not a loss: with messages waiting, or a relay behind, nothing is queued again', async () => {
+  test('a backlog is not a loss: with messages waiting, and none received, nothing is queued again', async () => {
     await strandedGifts(3);
-    scene.proxy.inject({
-      operation: 'GetQueueAttributes',
-      when: ({ QueueUrl }) => String(QueueUrl).endsWith(scene.queue.name),
-      fault: staleCounts({ ApproximateNumberOfMessages: '11' }),
-    });
+    busyQueue();
     expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 0, stuck_queued: 3 });
-    scene.proxy.heal();
+  });
 
-    await scene.database.db
-      .insertInto('outbox')
-      .values({
-        queue: 'gifts',
-        body: '{}',
-        group_id: null,
-        trace_header: null,
-        available_at: new Date(Date.now() - 120_000),
-        parked_reason: null,
-      })
-      .execute();
-    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 0, stuck_queued: 3 });
+  test('what waits for a relay has its message, and keeps nobody else from being found', async () => {
+    const ids = await strandedGifts(3);
+    const [waiting, ...lost] = ids;
+    await putIntoOutbox([JSON.stringify({ type: 'gift.deliver', id: waiting }), '{}', 'no json']);
+    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 2 });
+    const queued = (await outboxRows()).flatMap(({ body }) =>
+      body.includes('occurred_at') ? [decodeEnvelope(body).id] : [],
+    );
+    expect(queued.toSorted()).toEqual(lost.toSorted());
   });
 
   test('messages in flight are no backlog: a busy system is swept at the short age', async () => {
@@ -242,5 +295,115 @@ describe('sweep', () => {
       .execute();
     const report = await run(scene);
     expect(report.counts).toMatchObject({ stuck_scheduled: 1, stuck_delivering: 1, requeued_gifts: 0 });
+  });
+});
+
+describe('the sweep of a busy system: a lost message is found by what was received, not by an empty queue', () => {
+  // Attempts are for ever, and the gifts of earlier tests no part of this one's queue.
+  beforeEach(async () => {
+    await sql`update delivery_attempts set started_at = clock_timestamp() - interval '1 day'`.execute(
+      scene.database.db,
+    );
+    busyQueue();
+  });
+
+  test('within 30 minutes, at any load: those whose turn is over, and none that wait for theirs', async () => {
+    // Three hours of backlog, one gift a minute; the consumers are at those of two and a half hours ago.
+    const minutes = Array.from({ length: 181 }, (_, index) => 180 - index);
+    const ids = await queuedGifts(scene.sender, minutes);
+    const isLost = (ago: number) => ago > 155 && ago % 7 === 0;
+    const of = (wanted: (ago: number) => boolean) => ids.filter((_id, index) => wanted(minutes[index] ?? 0));
+    await receive(of((ago) => ago >= 150 && !isLost(ago)));
+    const report = await run(scene);
+    // Half of what was received in the last minutes is newer than the 165th minute; two more are left to disorder.
+    const found = await requeued();
+    expect(found).toEqual(of((ago) => isLost(ago) && ago > 167).toSorted());
+    expect(report.counts.requeued_gifts).toBe(found.length);
+
+    // As the consumers come on, so does the sweep; what waits is never touched.
+    await sql`update delivery_attempts set started_at = clock_timestamp() - interval '11 minutes'`.execute(
+      scene.database.db,
+    );
+    await receive(of((ago) => ago >= 100 && ago < 150));
+    await run(scene);
+    expect(await requeued()).toEqual(of(isLost).toSorted());
+  });
+
+  test('a queue that moves fast has its lost message back after 20 minutes', async () => {
+    const [lost] = await queuedGifts(scene.sender, [21]);
+    await receive(await queuedGifts(scene.sender, [9, 8, 7, 6, 5, 4, 3, 2, 1]));
+    await queuedGifts(scene.sender, [0, 0, 0]);
+    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 1 });
+    expect(await requeued()).toEqual([lost]);
+    // It has its message again, and twenty minutes to be received: it is not queued a third time meanwhile.
+    await scene.database.db.deleteFrom('outbox').execute();
+    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 0 });
+  });
+
+  test('a fair queue serves senders in turns: what a quiet one gives later does not accuse a busy one', async () => {
+    const quiet = await fundedSender(scene.database.db, 100_000);
+    const backlog = await queuedGifts(scene.sender, [120, 110, 100, 90, 80, 70, 60, 50, 40]);
+    await receive(backlog.slice(0, 2));
+    await receive(await queuedGifts(quiet, [9, 8, 7, 6, 5, 4, 3, 2]));
+    const [lost] = await queuedGifts(quiet, [30]);
+    await run(scene);
+    expect(await requeued()).toEqual([lost]);
+  });
+
+  test('while nothing is received, nobody can say what is lost', async () => {
+    await queuedGifts(scene.sender, [600, 500, 400]);
+    await receive(await queuedGifts(scene.sender, [30, 29, 28]));
+    await sql`update delivery_attempts set started_at = clock_timestamp() - interval '11 minutes'`.execute(
+      scene.database.db,
+    );
+    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 0 });
+  });
+
+  test('resends are found in the same way', async () => {
+    const [lost, waiting] = await deadResends(scene, 2);
+    if (!lost || !waiting) throw new Error('no resends');
+    for (const [id, minutes] of [
+      [lost, 60],
+      [waiting, 21],
+    ] as const) {
+      await sql`update deliveries set dead_lettered_at = null,
+        state_changed_at = clock_timestamp() - make_interval(mins => ${minutes}) where id = ${toUuid(id)}`.execute(
+        scene.database.db,
+      );
+    }
+    await receive(await queuedGifts(scene.sender, [40, 39, 38]));
+    expect((await run(scene)).counts).toMatchObject({ requeued_deliveries: 1 });
+    expect(await requeued()).toEqual([lost]);
+  });
+
+  test('what may be tried again only in hours has its message until then, also in a drained queue', async () => {
+    scene.proxy.heal();
+    const [patient, lost] = await queuedGifts(scene.sender, [0, 0]);
+    if (!patient || !lost) throw new Error('no gifts');
+    const { db } = scene.database;
+    for (const [giftId, hours] of [
+      [patient, 2],
+      [lost, -1],
+    ] as const) {
+      const [claim] = await db
+        .transaction()
+        .execute((trx) =>
+          claimGifts(trx, { keyring, leaseSeconds: 60 }, [{ giftId, messageId: 'm', receiveCount: 1 }]),
+        );
+      if (claim?.kind !== 'claimed') throw new Error('not claimed');
+      const failure = { class: 'transient', code: 'mail_deferred', reason: 'later' } as const;
+      const nextAttemptAt = new Date(Date.now() + hours * 3_600_000);
+      await db
+        .transaction()
+        .execute((trx) =>
+          settleDeliveries(trx, [
+            { deliveryId: claim.work.deliveryId, attempt: 1, outcome: 'retry', failure, nextAttemptAt },
+          ]),
+        );
+    }
+    await sql`update gifts set state_changed_at = clock_timestamp() - interval '1 hour'
+      where id in (${toUuid(patient)}, ${toUuid(lost)})`.execute(db);
+    await run(scene);
+    expect(await requeued()).toEqual([lost]);
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { fromUuid, idPattern, isId, newId, newUuid, toUuid } from '../../../services/domain/ids.ts';
+import { monotonicUuids } from '../../../services/domain/monotonic-uuid.ts';
 
 describe('ids', () => {
   test('are the prefix and 26 characters of lower-case Crockford base32', () => {
@@ -11,6 +12,32 @@ describe('ids', () => {
     const ids = Array.from({ length: 1_000 }, () => newId('gft'));
     expect(ids.toSorted()).toEqual(ids);
     expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test("one clock: they never run backwards, when a pod's clock is set back or forth, stands still, or many are made at once", () => {
+    const steps = fc.array(fc.integer({ min: -600_000, max: 600_000 }), { maxLength: 200 });
+    fc.assert(
+      fc.property(steps, (moves) => {
+        let nowMs = Date.UTC(2026, 10, 28, 12);
+        const next = monotonicUuids(() => nowMs);
+        const ids = [next(), next()];
+        for (const move of moves) {
+          nowMs += move;
+          ids.push(next(), next());
+        }
+        expect(ids.toSorted()).toEqual(ids);
+        expect(new Set(ids).size).toBe(ids.length);
+        for (const id of ids)
+          expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+      }),
+    );
+  });
+
+  test('begin with the time, and differ between processes of the same millisecond', () => {
+    const nowMs = Date.UTC(2026, 10, 28, 12);
+    const made = Array.from({ length: 1_000 }, () => monotonicUuids(() => nowMs)());
+    expect(new Set(made).size).toBe(1_000);
+    for (const id of made) expect(Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16)).toBe(nowMs);
   });
 
   test('survive the way to the database and back', () => {

@@ -12,13 +12,13 @@ const drained = {
   shortStuckSeconds: 1_200,
   retentionSeconds: 4 * day,
   deadLetterRetentionSeconds: 14 * day,
-  lateOutboxRows: 0,
   scanComplete: true,
 };
 
 describe('sweep', () => {
   test('a drained queue means that old gifts have no message', () => {
     expect(decideSweep(drained)).toMatchObject({
+      drained: true,
       stuckSeconds: 1_200,
       deadLetterRetentionSeconds: 14 * day,
     });
@@ -26,10 +26,13 @@ describe('sweep', () => {
 
   test.each([
     ['messages wait', { waiting: drainedMessages + 1 }],
-    ['a relay is behind', { lateOutboxRows: 1 }],
     ['the dead letters were not all seen', { scanComplete: false }],
-  ])('when %s, only what is older than any message counts', (_what, facts) => {
-    expect(decideSweep({ ...drained, ...facts }).stuckSeconds).toBe(4 * day + 3_600);
+  ])('when %s, age alone tells nothing, but for what is older than any message', (_what, facts) => {
+    expect(decideSweep({ ...drained, ...facts })).toMatchObject({
+      drained: false,
+      stuckSeconds: 1_200,
+      lostSeconds: 4 * day + 3_600,
+    });
   });
 
   test('a backlog never shortens the age, and an unknown retention is the longest that SQS has', () => {
@@ -38,9 +41,10 @@ describe('sweep', () => {
         fc.nat(1_000_000),
         fc.option(fc.integer({ min: 60, max: 14 * day })),
         (waiting, retentionSeconds) => {
-          const { stuckSeconds } = decideSweep({ ...drained, waiting, retentionSeconds });
-          expect(stuckSeconds).toBeGreaterThanOrEqual(1_200);
-          if (waiting > drainedMessages) expect(stuckSeconds).toBeGreaterThan(retentionSeconds ?? 14 * day);
+          const decided = decideSweep({ ...drained, waiting, retentionSeconds });
+          expect(decided.stuckSeconds).toBeGreaterThanOrEqual(1_200);
+          expect(decided.lostSeconds).toBeGreaterThan(retentionSeconds ?? 14 * day);
+          expect(decided.drained).toBe(waiting <= drainedMessages);
         },
       ),
     );
