@@ -21,6 +21,7 @@ import type {
   Role,
   TopupState,
   TransferKind,
+  TransferSubjectKind,
   VoucherState,
 } from './states.ts';
 
@@ -81,8 +82,14 @@ export type TopupsTable = {
 export type LedgerTransfersTable = {
   id: string;
   kind: TransferKind;
+  /** the subject, where it is a gift or a top-up */
   gift_id: string | null;
   topup_id: string | null;
+  /** the subject, where it is anything else */
+  subject_kind: Generated<Exclude<TransferSubjectKind, 'gift' | 'topup'> | null>;
+  subject_id: Generated<string | null>;
+  /** what caused it, where a subject may have several of its kind */
+  cause_id: Generated<string | null>;
   created_at: CreatedAt;
 };
 

@@ -36,7 +36,39 @@ export type AttemptOutcome =
 export type Channel = 'email' | 'wallet';
 export type Binding = 'bearer' | 'email_otp' | 'wallet_signature';
 export type Role = 'sender' | 'reviewer' | 'merchant' | 'operator' | 'auditor' | 'admin';
-export type TransferKind = 'topup' | 'reserve' | 'commit' | 'release' | 'return';
-export type LedgerAccountKind = 'world' | 'available' | 'reserved' | 'outstanding';
+export type TransferKind =
+  | 'topup'
+  | 'refund'
+  | 'dispute'
+  | 'owe'
+  | 'repay'
+  | 'write_off'
+  | 'fee'
+  | 'reserve'
+  | 'commit'
+  | 'release'
+  | 'return'
+  | 'redeem'
+  | 'rollback'
+  | 'hold'
+  | 'capture'
+  | 'void'
+  | 'lapse'
+  | 'escheat'
+  | 'reissue_out'
+  | 'reissue_in';
+export type TransferSubjectKind = 'gift' | 'topup' | 'voucher' | 'funding_account';
+export type LedgerAccountKind =
+  | 'world'
+  | 'available'
+  | 'reserved'
+  | 'owing'
+  | 'outstanding'
+  | 'held'
+  | 'redeemed'
+  | 'reissuing'
+  | 'escheated'
+  | 'fees'
+  | 'written_off';
 export type ActorKind = 'api_key' | 'recipient' | 'consumer' | 'reconciler' | 'schedule' | 'admin';
 export type Verdict = 'redrive' | 'quarantine' | 'discard' | 'wait';

@@ -1,5 +1,5 @@
-import { type Kysely, sql } from 'kysely';
-import type { Database } from '../../services/database/schema.ts';
+import { type Kysely, sql, type Updateable } from 'kysely';
+import type { Database, GiftsTable } from '../../services/database/schema.ts';
 import { acceptGifts, type OutboxRow } from '../../services/domain/gifts/accept-gifts.ts';
 import type { Gift } from '../../services/domain/gifts/gift.ts';
 import { type GiftDraft, prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
@@ -113,6 +113,19 @@ export async function accept(
   const prepared = drafts.map((draft) => prepareGift({ keyring }, draft, new Date()));
   const rows = await db.transaction().execute((trx) => acceptGifts(trx, { outbox: writer }, prepared));
   return { gifts: prepared.map(({ gift }) => gift), outbox: rows };
+}
+
+/** Puts gifts where a test needs them, without their money: the constraints that tie the two are off for it. */
+export async function placeGifts(
+  db: Kysely<Database>,
+  ids: readonly string[],
+  changes: Updateable<GiftsTable>,
+): Promise<void> {
+  if (ids.length === 0) return;
+  await db.transaction().execute(async (trx) => {
+    await sql`set local session_replication_role = replica`.execute(trx);
+    await trx.updateTable('gifts').set(changes).where('id', 'in', ids).execute();
+  });
 }
 
 /** Delivered gifts become as old as their time to the end is long. */

@@ -12,6 +12,8 @@ import * as pardonedRedrives from './2026-11-28-110-pardoned-redrives.ts';
 import * as endsEndChildren from './2026-11-28-111-ends-end-children.ts';
 import * as parkedOutbox from './2026-11-28-120-parked-outbox.ts';
 import * as balances from './2026-11-28-140-balances.ts';
+import * as ledgerVocabulary from './2026-11-28-150-ledger-vocabulary.ts';
+import * as ledgerSubjects from './2026-11-28-151-ledger-subjects.ts';
 import * as slidingBudgets from './2026-11-28-170-sliding-budgets.ts';
 import * as giftFilters from './2026-11-28-171-gift-filters.ts';
 import * as lookupVersions from './2026-11-28-180-lookup-versions.ts';
@@ -31,6 +33,8 @@ export const migrations: Record<string, Migration> = {
   '2026-11-28-111-ends-end-children': endsEndChildren,
   '2026-11-28-120-parked-outbox': parkedOutbox,
   '2026-11-28-140-balances': balances,
+  '2026-11-28-150-ledger-vocabulary': ledgerVocabulary,
+  '2026-11-28-151-ledger-subjects': ledgerSubjects,
   '2026-11-28-170-sliding-budgets': slidingBudgets,
   '2026-11-28-171-gift-filters': giftFilters,
   '2026-11-28-180-lookup-versions': lookupVersions,

@@ -4,6 +4,7 @@ import type { ActorKind, FailureClass, GiftState } from '../states.ts';
 import { briefly } from './briefly.ts';
 import type { IdempotencyClaim } from './idempotency.ts';
 import { freshFrom, type OnceOutcome, type OnceRow, onceOutcome, turnOf } from './once.ts';
+import { postedFrom } from './post-transfers.ts';
 
 export type GiftEndInput = {
   gift_id: string;
@@ -86,22 +87,12 @@ function ending(input: GiftEndInput[], end: GiftEnd, once: GiftEndOnce | null): 
     ), voided as (
       update vouchers v set state = ${end.to === 'expired' ? 'expired' : 'cancelled'}, balance_minor = 0
       from locked where v.gift_id = locked.id
-    ), refunds as (
-      select input.transfer_id, locked.*, case when locked.state = 'delivered' then 'return' else 'release' end as kind,
-        (select a.id from ledger_accounts a where case when locked.state = 'delivered'
-          then a.funding_account_id is null and a.kind = 'outstanding' and a.currency = locked.currency
-          else a.funding_account_id = locked.funding_account_id and a.kind = 'reserved' end) as source_id,
-        (select a.id from ledger_accounts a
-          where a.funding_account_id = locked.funding_account_id and a.kind = 'available') as available_id
+    ), moves as (
+      select input.transfer_id as id, case when locked.state = 'delivered' then 'return' else 'release' end as kind,
+        'gift' as subject_kind, locked.id as subject_id, null::uuid as cause_id, locked.funding_account_id,
+        locked.currency, locked.amount_minor
       from locked join input on input.gift_id = locked.id
-    ), new_transfers as (
-      insert into ledger_transfers (id, kind, gift_id) select transfer_id, kind, id from refunds
-    ), new_entries as (
-      insert into ledger_entries (transfer_id, account_id, currency, amount_minor)
-      select transfer_id, source_id, currency, -amount_minor from refunds
-      union all
-      select transfer_id, available_id, currency, amount_minor from refunds
-    ), new_audit_records as (
+    ), ${postedFrom(sql`moves`)}, new_audit_records as (
       insert into audit_records (id, action, actor_kind, actor_id, subject_kind, subject_id, request_id, data, created_at)
       select input.audit_id, ${`gift.${end.to}`}, ${end.actorKind}, ${end.actorId}::uuid, 'gift', locked.id,
         coalesce(${end.requestId}, locked.request_id), jsonb_strip_nulls(jsonb_build_object('from', locked.state,

@@ -4,6 +4,7 @@ import { briefly } from './briefly.ts';
 import type { IdempotencyClaim } from './idempotency.ts';
 import { freshFrom, type OnceOutcome, type OnceRow, onceOutcome, turnOf } from './once.ts';
 import { type Page, type PageRequest, pageClauses, toPage } from './page.ts';
+import { postedFrom } from './post-transfers.ts';
 
 export type FundingAccountRow = {
   id: string;
@@ -55,7 +56,7 @@ export async function ensureFundingAccount(
   db: Kysely<Database>,
   account: { senderId: string; currency: string },
   ids: FundingAccountIds,
-): Promise<{ id: string; availableId: string; worldId: string }> {
+): Promise<{ id: string }> {
   const { senderId, currency } = account;
   await sql`
     insert into funding_accounts (id, sender_id, currency) values (${ids.fundingAccountId}, ${senderId}, ${currency})
@@ -72,16 +73,10 @@ export async function ensureFundingAccount(
     where f.sender_id = ${senderId} and f.currency = ${currency}
     on conflict (funding_account_id, kind) where funding_account_id is not null do nothing`.execute(db);
   return await db
-    .selectFrom('funding_accounts as f')
-    .innerJoin('ledger_accounts as available', (join) =>
-      join.onRef('available.funding_account_id', '=', 'f.id').on('available.kind', '=', 'available'),
-    )
-    .innerJoin('ledger_accounts as world', (join) =>
-      join.onRef('world.currency', '=', 'f.currency').on('world.kind', '=', 'world'),
-    )
-    .select(['f.id', 'available.id as availableId', 'world.id as worldId'])
-    .where('f.sender_id', '=', senderId)
-    .where('f.currency', '=', currency)
+    .selectFrom('funding_accounts')
+    .select('id')
+    .where('sender_id', '=', senderId)
+    .where('currency', '=', currency)
     .executeTakeFirstOrThrow();
 }
 
@@ -92,8 +87,6 @@ export type TopupInsert = {
   amountMinor: number;
   reference: string | null;
   transferId: string;
-  worldId: string;
-  availableId: string;
   audit: { id: string; actorId: string | null; actorKind: 'api_key' | 'admin'; requestId: string | null };
   createdAt: Date;
 };
@@ -113,18 +106,15 @@ export async function insertCreditedTopup(
       insert into topups (id, funding_account_id, currency, kind, state, amount_minor, reference, created_at)
       select ${id}::uuid, ${topup.fundingAccountId}::uuid, ${currency}, 'manual', 'credited', ${amountMinor}::bigint,
         ${topup.reference}, ${createdAt}::timestamptz from fresh
-    ), new_transfer as (
-      insert into ledger_transfers (id, kind, topup_id, created_at)
-      select ${transferId}::uuid, 'topup', ${id}::uuid, ${createdAt}::timestamptz from fresh
-    ), new_audit_record as (
+    ), moves as (
+      select ${transferId}::uuid as id, 'topup' as kind, 'topup' as subject_kind, ${id}::uuid as subject_id,
+        null::uuid as cause_id, ${topup.fundingAccountId}::uuid as funding_account_id, ${currency}::text as currency,
+        ${amountMinor}::bigint as amount_minor
+      from fresh
+    ), ${postedFrom(sql`moves`)}, new_audit_record as (
       insert into audit_records (id, action, actor_kind, actor_id, subject_kind, subject_id, request_id, data, created_at)
       select ${audit.id}::uuid, 'funding.topped_up', ${audit.actorKind}, ${audit.actorId}::uuid, 'funding_account',
         ${topup.fundingAccountId}::uuid, ${audit.requestId}, ${data}::jsonb, ${createdAt}::timestamptz from fresh
-    ), new_entries as (
-      insert into ledger_entries (transfer_id, account_id, currency, amount_minor)
-      select ${transferId}::uuid, entry.account_id, ${currency}, entry.amount_minor
-      from fresh, (values (${topup.worldId}::uuid, -(${amountMinor}::bigint)),
-        (${topup.availableId}::uuid, ${amountMinor}::bigint)) as entry (account_id, amount_minor)
     )
     select (select got from turn) as got, true as found, exists (select from fresh) as done`.execute(db);
   return onceOutcome(rows[0]);

@@ -114,10 +114,11 @@ const invariants: readonly InvariantQuery[] = [
   },
   {
     name: 'outstanding_matches_vouchers',
-    meaning: 'what is outstanding is the sum of the balances of delivered vouchers (minor units that differ)',
+    meaning:
+      'what is outstanding or held is the sum of the balances of delivered vouchers (minor units that differ)',
     broken: sql`select coalesce(sum(abs(coalesce(owed, 0) - coalesce(promised, 0))), 0) from (
         select e.currency, sum(e.amount_minor) as owed from ledger_entries e
-        join ledger_accounts a on a.id = e.account_id and a.kind = 'outstanding' group by e.currency) ledger
+        join ledger_accounts a on a.id = e.account_id and a.kind in ('outstanding', 'held') group by e.currency) ledger
       full join (
         select v.currency, sum(v.balance_minor) as promised from vouchers v
         join gifts g on g.id = v.gift_id and g.state in ('delivered', 'claimed') group by v.currency) vouchers

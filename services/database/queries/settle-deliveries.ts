@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
 import type { FailureClass } from '../states.ts';
 import { briefly } from './briefly.ts';
+import { postedFrom } from './post-transfers.ts';
 
 export type SettlementInput = {
   delivery_id: string;
@@ -79,19 +80,11 @@ export async function settleClaimedDeliveries(
       returning g.id, g.state
     ), committed as (
       select s.* from settled s join moved on moved.id = s.gift_id where moved.state = 'delivered'
-    ), new_transfers as (
-      insert into ledger_transfers (id, kind, gift_id) select transfer_id, 'commit', gift_id from committed
-    ), new_entries as (
-      insert into ledger_entries (transfer_id, account_id, currency, amount_minor)
-      select transfer_id, (select id from ledger_accounts a
-        where a.funding_account_id = committed.funding_account_id and a.kind = 'reserved'), currency, -amount_minor
+    ), moves as (
+      select transfer_id as id, 'commit' as kind, 'gift' as subject_kind, gift_id as subject_id, null::uuid as cause_id,
+        funding_account_id, currency, amount_minor
       from committed
-      union all
-      select transfer_id, (select id from ledger_accounts a
-        where a.funding_account_id is null and a.kind = 'outstanding' and a.currency = committed.currency),
-        currency, amount_minor
-      from committed
-    ), new_audit_records as (
+    ), ${postedFrom(sql`moves`)}, new_audit_records as (
       insert into audit_records (id, action, actor_kind, subject_kind, subject_id, request_id, data, created_at)
       select (audit_ids ->> 0)::uuid,
         case outcome when 'sent' then 'delivery.sent' when 'dead_letter' then 'delivery.dead_lettered'

@@ -91,8 +91,6 @@ function toInsert(topup: Topup, account: Account): TopupInsert {
     amountMinor: amount,
     reference: topup.reference,
     transferId: newUuid(),
-    worldId: account.worldId,
-    availableId: account.availableId,
     audit: {
       id: newUuid(),
       actorId: topup.apiKeyId === null ? null : toUuid(topup.apiKeyId),

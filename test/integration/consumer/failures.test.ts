@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { newId, toUuid } from '../../../services/domain/ids.ts';
 import { eventually } from '../../support/eventually.ts';
-import { accept, balances, draftGift, fundedSender } from '../../support/gifts.ts';
+import { accept, balances, draftGift, fundedSender, placeGifts } from '../../support/gifts.ts';
 import { envelopes, metricValue, publish, type TestedConsumer } from './consumer-under-test.ts';
 import { createWorld, deadLetters, depth, storyOf, type World } from './world.ts';
 
@@ -196,11 +196,7 @@ test('a gift that is cancelled while its mail is under way stays cancelled and i
   const heldBefore = world.mail.held();
   const { id } = await sendOne();
   await eventually(() => expect(world.mail.held()).toBeGreaterThan(heldBefore));
-  await world.database.db
-    .updateTable('gifts')
-    .set({ state: 'cancelled', lease_until: null })
-    .where('id', '=', toUuid(id))
-    .execute();
+  await placeGifts(world.database.db, [toUuid(id)], { state: 'cancelled', lease_until: null });
   await eventually(async () => expect(await depth(world.emulator, world.queue.name)).toBe(0), {
     timeoutMs: 15_000,
   });

@@ -11,7 +11,7 @@ import { lockStrandedGifts } from '../../../services/database/queries/stranded.t
 import type { Database } from '../../../services/database/schema.ts';
 import { toUuid } from '../../../services/domain/ids.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { accept, draftGift, fundedSender } from '../../support/gifts.ts';
+import { accept, draftGift, fundedSender, placeGifts } from '../../support/gifts.ts';
 
 const limit = 7;
 const workers = 5;
@@ -73,16 +73,14 @@ describe('P25: claims of n rows never get more than n, and no row goes to two', 
     );
     const ids = (await accept(database.db, drafts)).gifts.map(({ id }) => toUuid(id));
     if (what === 'soon to expire') {
-      for (const state of ['delivering', 'delivered'] as const) {
-        await database.db.updateTable('gifts').set({ state }).where('id', 'in', ids).execute();
-      }
+      await placeGifts(database.db, ids, { state: 'delivered' });
     }
     await sql`update gifts set ${sql.raw(due)} where id = any (${ids})`.execute(database.db);
     const locked = await allAtOnce(lock);
     expect(locked.map(({ length }) => length)).toEqual(Array(workers).fill(limit));
     const all = locked.flat().map(({ id }) => id);
     expect(new Set(all).size).toBe(all.length);
-    await database.db.updateTable('gifts').set({ state: 'cancelled' }).where('id', 'in', ids).execute();
+    await placeGifts(database.db, ids, { state: 'cancelled' });
   });
 
   test('idempotency keys that are over', async () => {

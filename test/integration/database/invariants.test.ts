@@ -12,20 +12,19 @@ import { accept, draftGift, fundedSender } from '../../support/gifts.ts';
 describe('the schema refuses', () => {
   let database: TestDatabase;
   let giftId: string;
-  let accounts: { available: string; reserved: string };
+  let accounts: { available: string; reserved: string; fees: string };
 
   beforeAll(async () => {
     database = await createTestDatabase();
     const sender = await fundedSender(database.db, 10_000);
     const { gifts } = await accept(database.db, [draftGift(sender)]);
     giftId = toUuid(gifts[0]?.id ?? 'gft_');
-    const rows = await database.db
-      .selectFrom('ledger_accounts')
-      .select(['id', 'kind'])
-      .where('funding_account_id', 'is not', null)
-      .execute();
+    const rows = await database.db.selectFrom('ledger_accounts').select(['id', 'kind']).execute();
     const of = (kind: string) => rows.find((row) => row.kind === kind)?.id ?? '';
-    accounts = { available: of('available'), reserved: of('reserved') };
+    accounts = { available: of('available'), reserved: of('reserved'), fees: newUuid() };
+    await sql`insert into ledger_accounts (id, kind, currency) values (${accounts.fees}, 'fees', 'EUR')`.execute(
+      database.db,
+    );
   });
   afterAll(() => database.drop());
 
@@ -53,9 +52,10 @@ describe('the schema refuses', () => {
           await sql`update ${sql.table(table)} set state = ${from} where id = ${id}`.execute(trx);
           await sql`set local session_replication_role = origin`.execute(trx);
           await sql`update ${sql.table(table)} set state = ${to} where id = ${id}`.execute(trx);
-          await sql`set constraints all immediate`.execute(trx);
+          // Money does not come along: what ties it to states is not asked, as this never commits.
+          throw new NotCommitted();
         });
-        if (refused === undefined) legal.add(`${from}>${to}`);
+        if (refused === undefined || refused === 'gifts_money_fits_state') legal.add(`${from}>${to}`);
         else expect(refused).toBe(`${table}_transition_legal`);
       }
     }
@@ -118,12 +118,14 @@ describe('the schema refuses', () => {
     ).toBe('vouchers_one_per_gift');
   });
 
-  async function transfer(trx: typeof database.db, entries: [string, number][]): Promise<void> {
-    const id = newUuid();
-    await trx
-      .insertInto('ledger_transfers')
-      .values({ id, kind: 'release', gift_id: newUuid(), topup_id: null })
-      .execute();
+  /** A fee: of all kinds the one that needs no more than a funding account. */
+  async function transfer(
+    trx: typeof database.db,
+    entries: [string, number][],
+    id = newUuid(),
+  ): Promise<void> {
+    await sql`insert into ledger_transfers (id, kind, subject_kind, subject_id, cause_id)
+      select ${id}, 'fee', 'funding_account', id, ${newUuid()} from funding_accounts limit 1`.execute(trx);
     if (entries.length === 0) return;
     const rows = entries.map(([account, amount]) => ({
       transfer_id: id,
@@ -136,8 +138,8 @@ describe('the schema refuses', () => {
 
   test('a transfer that does not balance', async () => {
     const entries: [string, number][] = [
-      [accounts.available, 10],
-      [accounts.reserved, -9],
+      [accounts.fees, 10],
+      [accounts.available, -9],
     ];
     expect(await refusal((trx) => transfer(trx, entries))).toBe('ledger_transfers_balanced');
     expect(await refusal((trx) => transfer(trx, [[accounts.available, 10]]))).toBe(
@@ -152,7 +154,7 @@ describe('the schema refuses', () => {
   test('an overdraft', async () => {
     const entries: [string, number][] = [
       [accounts.available, -1_000_000],
-      [accounts.reserved, 1_000_000],
+      [accounts.fees, 1_000_000],
     ];
     expect(await refusal((trx) => transfer(trx, entries))).toBe('ledger_accounts_balance_not_negative');
   });
@@ -161,13 +163,9 @@ describe('the schema refuses', () => {
     const id = newUuid();
     expect(
       await refusal(async (trx) => {
-        await sql`insert into ledger_transfers (id, kind, gift_id) values (${id}, 'release', ${newUuid()})`.execute(
-          trx,
-        );
+        await transfer(trx, [], id);
         await sql`insert into ledger_entries (transfer_id, account_id, currency, amount_minor)
-          values (${id}, ${accounts.available}, 'USD', 5), (${id}, ${accounts.reserved}, 'USD', -5)`.execute(
-          trx,
-        );
+          values (${id}, ${accounts.available}, 'USD', -5), (${id}, ${accounts.fees}, 'USD', 5)`.execute(trx);
       }),
     ).toBe('ledger_entries_account');
   });
@@ -179,7 +177,7 @@ describe('the schema refuses', () => {
           trx,
         ),
       ),
-    ).toBe('ledger_transfers_once_per_gift');
+    ).toBe('ledger_transfers_once_per_cause');
   });
 
   test.each([
@@ -193,3 +191,5 @@ describe('the schema refuses', () => {
     expect(await refusal((trx) => sql.raw(statement).execute(trx))).toBe(`${table}_append_only`);
   });
 });
+
+class NotCommitted extends Error {}

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { toUuid } from '../../../services/domain/ids.ts';
 import { subjectIdsOf } from '../../../services/reconciler/letter-subjects.ts';
 import type { RunCounts } from '../../../services/reconciler/run-report.ts';
+import { placeGifts } from '../../support/gifts.ts';
 import {
   bury,
   buryGifts,
@@ -155,11 +156,7 @@ describe('dry run', () => {
     const settled = await deadGifts(scene, 5);
     const waiting = await deadGifts(scene, 4);
     const stranded = await deadGifts(scene, 3);
-    await db
-      .updateTable('gifts')
-      .set({ state: 'cancelled' })
-      .where('id', 'in', settled.map(toUuid))
-      .execute();
+    await placeGifts(db, settled.map(toUuid), { state: 'cancelled' });
     const longAgo = new Date(Date.now() - 3_600_000);
     await db
       .updateTable('gifts')

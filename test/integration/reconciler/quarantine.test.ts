@@ -4,7 +4,7 @@ import { logRun } from '../../../services/reconciler/log-run.ts';
 import type { RunReport } from '../../../services/reconciler/run-report.ts';
 import { statusAfter } from '../../../services/reconciler/status.ts';
 import { failEntries } from '../../support/faults.ts';
-import { balances } from '../../support/gifts.ts';
+import { balances, placeGifts } from '../../support/gifts.ts';
 import {
   bury,
   buryGifts,
@@ -116,13 +116,7 @@ describe('quarantine', () => {
     const [id] = await deadGifts(scene, 1);
     if (id === undefined) throw new Error('no gift');
     const { db } = scene.database;
-    for (const state of ['delivering', 'delivered'] as const) {
-      await db
-        .updateTable('gifts')
-        .set({ state, dead_lettered_at: null })
-        .where('id', '=', toUuid(id))
-        .execute();
-    }
+    await placeGifts(db, [toUuid(id)], { state: 'delivered', dead_lettered_at: null });
     const resends = [newId('dlv'), newId('dlv'), newId('dlv')];
     await db
       .insertInto('deliveries')
@@ -244,10 +238,8 @@ describe('history', () => {
     const { db } = scene.database;
     const delivered = ids.slice(0, 2).map(toUuid);
     const cancelled = ids.slice(2, 4).map(toUuid);
-    for (const state of ['delivering', 'delivered'] as const) {
-      await db.updateTable('gifts').set({ state }).where('id', 'in', delivered).execute();
-    }
-    await db.updateTable('gifts').set({ state: 'cancelled' }).where('id', 'in', cancelled).execute();
+    await placeGifts(db, delivered, { state: 'delivered' });
+    await placeGifts(db, cancelled, { state: 'cancelled' });
     const report = await run(scene);
     expect(report.counts).toMatchObject({ scanned: 6, discarded: 4, redriven: 2 });
     expect((await contents(scene, 'queue')).ready).toEqual(ids.slice(4).toSorted());

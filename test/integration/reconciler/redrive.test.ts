@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { newId, toUuid } from '../../../services/domain/ids.ts';
 import { creationContext } from '../../../services/queue/trace-context.ts';
 import { failEntries, rewriteResponse } from '../../support/faults.ts';
+import { placeGifts } from '../../support/gifts.ts';
 import {
   bury,
   buryGifts,
@@ -79,10 +80,7 @@ describe('redrive', () => {
     const [id] = await deadGifts(scene, 1);
     if (id === undefined) throw new Error('no gift');
     const { db } = scene.database;
-    for (const state of ['delivering', 'delivered'] as const) {
-      const changed = { state, dead_lettered_at: null };
-      await db.updateTable('gifts').set(changed).where('id', '=', toUuid(id)).execute();
-    }
+    await placeGifts(db, [toUuid(id)], { state: 'delivered', dead_lettered_at: null });
     const resend = newId('dlv');
     const row = { id: toUuid(resend), gift_id: toUuid(id), purpose: 'resend', channel: 'email' } as const;
     const lapsed = { state: 'sending', lease_until: new Date(Date.now() - 60_000) } as const;

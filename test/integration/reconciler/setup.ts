@@ -17,7 +17,7 @@ import type { RunReport } from '../../../services/reconciler/run-report.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { type Emulator, startEmulator } from '../../support/emulator.ts';
 import type { FaultProxy } from '../../support/fault-proxy.ts';
-import { accept, draftGift, type FundedSender, fundedSender } from '../../support/gifts.ts';
+import { accept, draftGift, type FundedSender, fundedSender, placeGifts } from '../../support/gifts.ts';
 import type { QueuePair } from '../../support/queue-pair.ts';
 import { behindProxy, clientsFor } from '../../support/sqs-under-test.ts';
 
@@ -76,11 +76,12 @@ export async function openScene(): Promise<Scene> {
       aheadMs = 0;
       scene.queue = await emulator.createQueuePair();
       scene.sender = await fundedSender(database.db, 100_000_000);
-      await database.db
-        .updateTable('gifts')
-        .set({ state: 'cancelled', lease_until: null })
-        .where('state', 'in', ['queued', 'delivering', 'scheduled'])
-        .execute();
+      const underWay = database.db
+        .selectFrom('gifts')
+        .select('id')
+        .where('state', 'in', ['queued', 'delivering', 'scheduled']);
+      const ids = (await underWay.execute()).map(({ id }) => id);
+      await placeGifts(database.db, ids, { state: 'cancelled', lease_until: null });
       await database.db
         .updateTable('deliveries')
         .set({ state: 'failed', lease_until: null })
@@ -193,10 +194,7 @@ export async function deadGifts(scene: Scene, count: number, { attempts = 6 } = 
 export async function deadResends(scene: Scene, count: number, { attempts = 6 } = {}): Promise<DeliveryId[]> {
   const { db } = scene.database;
   const giftIds = (await deadGifts(scene, count)).map(toUuid);
-  for (const state of ['delivering', 'delivered'] as const) {
-    const changed = { state, dead_lettered_at: null };
-    await db.updateTable('gifts').set(changed).where('id', 'in', giftIds).execute();
-  }
+  await placeGifts(db, giftIds, { state: 'delivered', dead_lettered_at: null });
   const resends = giftIds.map((gift_id) => ({ id: newId('dlv'), gift_id }));
   await db
     .insertInto('deliveries')
