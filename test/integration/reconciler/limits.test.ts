@@ -30,12 +30,9 @@ const breaker = { windowSeconds: 600, maxFailureRatio: 0.5, minSamples: 20 };
 /** The consumer's side of a redrive that succeeds. */
 async function arrive(what: 'gifts' | 'resends', uuids: string[]): Promise<void> {
   const { db } = scene.database;
-  const [table, states] =
-    what === 'gifts'
-      ? (['gifts', ['delivering', 'delivered']] as const)
-      : (['deliveries', ['sending', 'sent']] as const);
-  for (const state of states) {
-    await db.updateTable(table).set({ state }).where('id', 'in', uuids).execute();
+  if (what === 'gifts') return await placeGifts(db, uuids, { state: 'delivered' });
+  for (const state of ['sending', 'sent'] as const) {
+    await db.updateTable('deliveries').set({ state }).where('id', 'in', uuids).execute();
   }
 }
 
