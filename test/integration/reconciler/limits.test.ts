@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { cancelGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { toUuid } from '../../../services/domain/ids.ts';
 import { subjectIdsOf } from '../../../services/reconciler/letter-subjects.ts';
 import type { RunCounts } from '../../../services/reconciler/run-report.ts';
@@ -153,7 +154,8 @@ describe('dry run', () => {
     const settled = await deadGifts(scene, 5);
     const waiting = await deadGifts(scene, 4);
     const stranded = await deadGifts(scene, 3);
-    await placeGifts(db, settled.map(toUuid), { state: 'cancelled' });
+    const system = { kind: 'reconciler', id: null, requestId: null } as const;
+    await db.transaction().execute((trx) => cancelGifts(trx, settled, system));
     const longAgo = new Date(Date.now() - 3_600_000);
     await db
       .updateTable('gifts')
