@@ -26,6 +26,14 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const { ensureDependencies, InstallFailed } = await import('./bootstrap/dependencies.mjs');
 const { runOnInstalledNode } = await import('./bootstrap/run.mjs');
 
+const { insteadOfRunning } = await import('./bootstrap/help.mjs');
+
+const [name = 'start', ...args] = process.argv.slice(2);
+const instead = insteadOfRunning(name, args);
+if (instead !== undefined) {
+  (instead.code === 0 ? console.log : console.error)(instead.text);
+  process.exit(instead.code);
+}
 try {
   await ensureDependencies();
 } catch (error) {
@@ -33,5 +41,4 @@ try {
   console.error(`\n${error.message}`);
   process.exit(1);
 }
-const [name, ...args] = process.argv.slice(2);
-process.exitCode = await runOnInstalledNode(name ?? 'start', args);
+process.exitCode = await runOnInstalledNode(name, args);

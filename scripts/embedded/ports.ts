@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { isExternal, type Replaceable } from './environment.ts';
 
 /** What each port is for, and where people look for it first; 0 = nobody types it, any free one will do. */
 export const USUAL_PORTS = {
@@ -13,6 +14,36 @@ export const USUAL_PORTS = {
 
 export type PortName = keyof typeof USUAL_PORTS;
 export type Ports = Record<PortName, number>;
+
+/** The embedded part whose port it is, where somebody's own server may stand in for it. */
+const PART_OF_PORT: Readonly<Partial<Record<PortName, Replaceable>>> = {
+  mailWeb: 'mail',
+  smtp: 'mail',
+  postgres: 'postgres',
+  sqs: 'sqs',
+};
+
+/** What listens there, in the words of the summary. */
+const TITLES: Readonly<Record<PortName, string>> = {
+  api: 'the API',
+  apiMetrics: 'the metrics of the API',
+  consumerMetrics: 'the metrics of the consumer',
+  mailWeb: 'the mail catcher',
+  smtp: 'the SMTP port of the mail catcher',
+  postgres: 'PostgreSQL',
+  sqs: 'the SQS emulator',
+};
+
+/** A sentence for each port that is not where people look for it: the usual one, or the one of the last start. Pure. */
+export function movedPorts(wanted: Partial<Ports>, chosen: Ports, outer: NodeJS.ProcessEnv): string[] {
+  return (Object.keys(USUAL_PORTS) as PortName[]).flatMap((name) => {
+    const expected = wanted[name] ?? USUAL_PORTS[name];
+    const part = PART_OF_PORT[name];
+    const isOurs = part === undefined || !isExternal(part, outer);
+    if (expected === 0 || chosen[name] === expected || !isOurs) return [];
+    return [`Port ${expected} is taken: ${TITLES[name]} listens on ${chosen[name]} instead.`];
+  });
+}
 
 const NEIGHBOURS = 20;
 

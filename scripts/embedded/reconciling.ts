@@ -13,15 +13,25 @@ const MEANINGS: Record<number, string> = {
 /** The run's table says it all: its log repeats the same for machines. */
 export const RECONCILER_LOG_LEVEL = 'warn';
 
-/** Stands in for the CronJob: the run-once program every minute, never two at a time. Returns how to stop it. */
+export interface Reconciling {
+  stop(): void;
+  /** From now on no run begins: what is dead-lettered stays where a person can look at it. Waits for one that runs. */
+  pause(): Promise<void>;
+  /** Runs again, at once and then every minute. */
+  resume(): void;
+}
+
+/** Stands in for the CronJob: the run-once program every minute, never two at a time. */
 export function reconcileEveryMinute(
   oneShots: OneShots,
   environment: Environment,
   progress: Progress,
-): () => void {
+): Reconciling {
   let isRunning = false;
+  let isPaused = false;
+  let current: Promise<void> = Promise.resolve();
   const run = async () => {
-    if (isRunning) return;
+    if (isRunning || isPaused) return;
     isRunning = true;
     try {
       const finished = await oneShots.run(['services/reconciler/main.ts'], environment);
@@ -34,8 +44,21 @@ export function reconcileEveryMinute(
       isRunning = false;
     }
   };
-  const timer = setInterval(() => void run(), EVERY_MS);
-  return () => clearInterval(timer);
+  const begin = () => {
+    if (!isRunning) current = run();
+  };
+  const timer = setInterval(begin, EVERY_MS);
+  return {
+    stop: () => clearInterval(timer),
+    pause: () => {
+      isPaused = true;
+      return current;
+    },
+    resume: () => {
+      isPaused = false;
+      begin();
+    },
+  };
 }
 
 /** A minute in which nothing was found or mended is not worth five lines of the terminal. */

@@ -12,9 +12,9 @@ export interface SystemFacts {
 
 const MAIL_DEMONSTRATION = [
   'Watch gifts survive a mail server that is away:',
-  '  npm run mail -- stop             # send gifts now: they are tried again, then dead-lettered',
+  '  npm run mail -- stop             # send gifts now: they are tried again, then dead-lettered, and stay so',
   '  npm run reconcile -- --dry-run   # what the reconciler would do with them',
-  '  npm run mail -- start            # redriven at the next reconciliation, within a minute',
+  '  npm run mail -- start            # the reconciler runs again, and redrives them',
   '',
 ];
 
@@ -33,9 +33,19 @@ export function describeSystem(facts: SystemFacts): string {
       ({ variable, value, usual, why }) => `  ${variable}=${value} (usually ${usual}): ${why}`,
     ),
     '',
-    'Ctrl-C stops all of it; everything is kept in .largesse/ for the next npm start.',
+    keeping(facts.outer),
   ].join('\n');
 }
+
+function keeping(outer: NodeJS.ProcessEnv): string {
+  const own = (['postgres', 'sqs', 'mail'] as const).filter((part) => isExternal(part, outer));
+  const where = 'everything is kept in .largesse/ for the next npm start.';
+  if (own.length === 0) return `Ctrl-C stops all of it; ${where}`;
+  const names = own.map((part) => NAMES[part]).join(' and ');
+  return `Ctrl-C stops all of it but your own ${names}; what is embedded is kept in .largesse/ for the next npm start.`;
+}
+
+const NAMES = { postgres: 'database', sqs: 'queues', mail: 'mail server' } as const;
 
 function places({ ports, environment, outer }: SystemFacts): [string, string][] {
   const api = apiUrl(ports);
@@ -53,19 +63,24 @@ function places({ ports, environment, outer }: SystemFacts): [string, string][] 
       `http://localhost:${ports.apiMetrics}/metrics (api), http://localhost:${ports.consumerMetrics}/metrics (consumer)`,
     ],
     ['Database', isExternal('postgres', outer) ? withoutPassword(database) : database],
-    ['Queues', `${environment['AWS_ENDPOINT_URL_SQS']} (${environment['AWS_REGION']})`],
+    [
+      'Queues',
+      `${withoutPassword(environment['AWS_ENDPOINT_URL_SQS'] ?? '')} (${environment['AWS_REGION']})`,
+    ],
     ['For any role', 'node_modules/.bin/node --env-file=.largesse/environment services/…/main.ts'],
   ];
 }
 
-function commands({ ports, demo }: SystemFacts): string[] {
+function commands({ ports, demo, outer }: SystemFacts): string[] {
   const api = apiUrl(ports);
   const auth = `-H 'Authorization: Bearer ${demo.key}'`;
   const gift = `{"value": {"amount": 2500, "currency": "EUR"}, "recipient": {"type": "email", "email": "ada@example.com"}, "message": "Well done!"}`;
   const post = (query: string) =>
     `curl -sS -X POST '${api}/v1/gifts${query}' ${auth} \\\n    -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s%N)" \\\n    -d '${gift}'`;
   return [
-    'Send a gift of 25 EUR; a mail with a claim link is in the mail catcher a moment later:',
+    isExternal('mail', outer)
+      ? 'Send a gift of 25 EUR; a mail with a claim link goes to its recipient over your mail server:'
+      : 'Send a gift of 25 EUR; a mail with a claim link is in the mail catcher a moment later:',
     `  ${post('')}`,
     '',
     'Look at the gifts sent so far, and at the story of one:',

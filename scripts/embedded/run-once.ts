@@ -36,6 +36,9 @@ export class OneShots {
     const { code, output, lines } = await this.run(args, environment);
     if (code === 0) return output;
     // The frames of a stack would push its message out of what is shown.
+    // Its own one sentence, that names what to change: that it came from a program of ours helps nobody.
+    const [sentence] = lines.flatMap((line) => /^largesse \w+: (.*)$/.exec(line)?.[1] ?? []);
+    if (sentence !== undefined && !lines.some((line) => /^\s+at /.test(line))) throw new Error(sentence);
     const said = lines.filter((line) => !/^\s+at /.test(line)).slice(-20);
     throw new Error(
       `node ${args.join(' ')} ended with exit code ${code}:\n${said.join('\n')}${hintFor(said)}`,

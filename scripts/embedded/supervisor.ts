@@ -6,11 +6,11 @@ import { ENVIRONMENT_FILE, KEYRING_FILE, readJson, writeJson, writePrivate } fro
 import { startGuardian } from './guarding.ts';
 import { startMail, stopMail, whyNoMail } from './mail-switch.ts';
 import { Part, type PartCommand, PartFailed } from './part.ts';
-import { choosePorts, type PortName, type Ports, USUAL_PORTS } from './ports.ts';
+import { choosePorts, movedPorts, type PortName, type Ports, USUAL_PORTS } from './ports.ts';
 import { logPostgres, preparePostgres } from './postgres.ts';
 import { type ProcessRecord, stopLeftovers } from './processes.ts';
 import type { Progress } from './progress.ts';
-import { RECONCILER_LOG_LEVEL, reconcileEveryMinute } from './reconciling.ts';
+import { RECONCILER_LOG_LEVEL, type Reconciling, reconcileEveryMinute } from './reconciling.ts';
 import { describeSystem } from './report.ts';
 import { restartAfterCrash } from './restarts.ts';
 import { OneShots } from './run-once.ts';
@@ -27,7 +27,7 @@ export class Supervisor {
   readonly #oneShots = new OneShots();
   #ports: Ports = { ...USUAL_PORTS };
   #databaseUrl = '';
-  #stopReconciling: () => void = () => undefined;
+  #reconciling: Reconciling | undefined;
   #dismissGuardian: () => void = () => undefined;
   #stopping: Promise<void> | undefined;
   #summary = 'It is still starting.';
@@ -59,7 +59,7 @@ export class Supervisor {
       ...this.#environment(),
       LOG_LEVEL: this.#outer['LOG_LEVEL']?.trim() || RECONCILER_LOG_LEVEL,
     };
-    this.#stopReconciling = reconcileEveryMinute(this.#oneShots, quiet, this.#progress);
+    this.#reconciling = reconcileEveryMinute(this.#oneShots, quiet, this.#progress);
     this.#summary = describeSystem({
       ports: this.#ports,
       environment: this.#environment(),
@@ -84,7 +84,10 @@ export class Supervisor {
   async switchMail(action: 'start' | 'stop'): Promise<string> {
     const mail = this.#parts.get('mail');
     if (mail === undefined) throw new Error(whyNoMail(this.#outer));
+    // Before the mail server goes, and after it is back: a run in between would take the letters from under the reader.
+    if (action === 'stop') await this.#reconciling?.pause();
     const told = action === 'stop' ? await stopMail(mail) : await startMail(mail);
+    if (action === 'start') this.#reconciling?.resume();
     this.#remember();
     this.#progress.warn(`mail: ${action} on demand.`);
     return told;
@@ -95,9 +98,7 @@ export class Supervisor {
     const asked = Number(this.#outer['PORT']);
     if (asked > 0) wanted.api = asked;
     this.#ports = await choosePorts(wanted);
-    const expected = wanted.api ?? USUAL_PORTS.api;
-    if (this.#ports.api === expected) return;
-    this.#progress.say(`Port ${expected} is taken: the API listens on ${this.#ports.api} instead.`);
+    for (const line of movedPorts(wanted, this.#ports, this.#outer)) this.#progress.say(line);
   }
 
   async #startPostgres(): Promise<void> {
@@ -105,7 +106,7 @@ export class Supervisor {
       this.#databaseUrl = this.#outer['DATABASE_URL'] ?? '';
       return;
     }
-    await this.#startOnPorts('postgres', 'PostgreSQL', ['postgres'], async () => {
+    await this.#startOnPorts('PostgreSQL', ['postgres'], async () => {
       const prepared = await preparePostgres(this.#ports.postgres, this.#progress.say);
       this.#databaseUrl = prepared.url;
       return prepared.part;
@@ -114,17 +115,17 @@ export class Supervisor {
 
   async #startSqs(): Promise<void> {
     if (isExternal('sqs', this.#outer)) return;
-    await this.#startOnPorts('sqs', 'SQS emulator', ['sqs'], () => sqsPart(this.#ports));
+    await this.#startOnPorts('SQS emulator', ['sqs'], () => sqsPart(this.#ports));
   }
 
   async #startMail(): Promise<void> {
     if (isExternal('mail', this.#outer)) return;
-    await this.#startOnPorts('mail', 'mail catcher', ['smtp', 'mailWeb'], () => mailPart(this.#ports));
+    await this.#startOnPorts('mail catcher', ['smtp', 'mailWeb'], () => mailPart(this.#ports));
   }
 
   async #startApi(): Promise<void> {
     const make = () => apiPart(this.#ports, this.#environment());
-    await this.#startOnPorts('api', 'API', ['api', 'apiMetrics'], make);
+    await this.#startOnPorts('API', ['api', 'apiMetrics'], make);
   }
 
   async #findDemo(): Promise<Demo> {
@@ -134,12 +135,11 @@ export class Supervisor {
 
   async #startConsumer(): Promise<void> {
     const make = () => consumerPart(this.#ports, this.#environment());
-    await this.#startOnPorts('consumer', 'consumer of gifts', ['consumerMetrics'], make);
+    await this.#startOnPorts('consumer of gifts', ['consumerMetrics'], make);
   }
 
   /** A port that was free a moment ago may be taken when the program opens it (another clone starting): try others. */
   async #startOnPorts(
-    name: string,
     title: string,
     ports: PortName[],
     make: () => PartCommand | Promise<PartCommand>,
@@ -153,12 +153,9 @@ export class Supervisor {
           return this.#remember();
         } catch (error) {
           if (attempt === PORT_ATTEMPTS || !(error instanceof PartFailed && error.isPortTaken)) throw error;
-          const others = await choosePorts({});
+          const [before, others] = [{ ...this.#ports }, await choosePorts({})];
           for (const port of ports) this.#ports[port] = others[port];
-          const chosen = ports.map((port) => others[port]).join(' and ');
-          this.#progress.say(
-            `The port of ${name} was taken a moment ago by another program: trying ${chosen}.`,
-          );
+          for (const line of movedPorts(before, this.#ports, {})) this.#progress.say(line);
         }
       }
     });
@@ -222,9 +219,8 @@ export class Supervisor {
 
   async #clearUp(): Promise<void> {
     const left = await stopLeftovers(readJson<ProcessRecord[]>('processes.json') ?? []);
-    if (left.length === 0) return;
     const names = left.map(({ name }) => name).join(', ');
-    this.#progress.say(`The last run was killed and left ${names} behind: stopped now.`);
+    if (names !== '') this.#progress.say(`The last run was killed and left ${names} behind: stopped now.`);
   }
 
   #remember(): void {
@@ -239,7 +235,7 @@ export class Supervisor {
   }
 
   async #stopAll(): Promise<void> {
-    this.#stopReconciling();
+    this.#reconciling?.stop();
     await this.#oneShots.stop(stopTimeoutMs(this.#environment()));
     for (const name of STOP_ORDER) {
       const part = this.#parts.get(name);

@@ -17,8 +17,16 @@ const sentences: Readonly<Record<string, string>> = {
 
 /** One sentence that names the variable to look at; undefined when the error is about something else. */
 export function explainQueueProblem(error: unknown, endpoint: string | undefined): string | undefined {
+  if (!isOfSdk(error)) return undefined;
   const sentence = sentences[nameOf(error) ?? ''];
   return sentence?.replaceAll('{at}', endpoint ?? 'SQS');
+}
+
+/** A refused connection alone does not say whose it was: the database refuses in the same words. */
+function isOfSdk(error: unknown, depth = 0): boolean {
+  if (typeof error !== 'object' || error === null || depth > 5) return false;
+  if ('$metadata' in error || ('name' in error && error.name === 'CredentialsProviderError')) return true;
+  return 'cause' in error && isOfSdk(error.cause, depth + 1);
 }
 
 function nameOf(error: unknown, depth = 0): string | undefined {

@@ -1,4 +1,5 @@
 import { createDatabase } from '../database/client.ts';
+import { explainConnectionProblem } from '../database/connection-problem.ts';
 import { examineDatabase } from '../database/examine.ts';
 import { pendingMigrations } from '../database/migrate.ts';
 import { readDatabaseTime } from '../database/queries/database-time.ts';
@@ -7,6 +8,7 @@ import { databaseLog } from '../observability/database-log.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import { startTracing } from '../observability/tracing.ts';
 import { composeMessage } from '../queue/compose-message.ts';
+import { explainQueueProblem } from '../queue/connection-problem.ts';
 import { NoDeadLetterQueueError } from '../queue/dead-letter-queue.ts';
 import { createQueueClients } from '../queue/sqs.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -78,6 +80,13 @@ async function reconcileAll(
       print: pretty ? (text) => process.stdout.write(text) : null,
     });
   } catch (error) {
+    const unreachable =
+      explainQueueProblem(error, config.AWS_ENDPOINT_URL_SQS) ??
+      explainConnectionProblem(error, config.DATABASE_URL);
+    if (unreachable !== undefined) {
+      deps.log.error(unreachable, { event: 'reconciler_unreachable' });
+      return exitCodes.again;
+    }
     const isForPerson = error instanceof PolicyError || error instanceof NoDeadLetterQueueError;
     if (!isForPerson) throw error;
     deps.log.error(error.message, { event: 'reconciler_misconfigured', code: error.code });

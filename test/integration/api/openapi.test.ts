@@ -148,3 +148,21 @@ describe('GET /docs', () => {
     }
   });
 });
+
+describe('GET /', () => {
+  test('says where everything is: links for programs, a page for people', async () => {
+    const json = await request(api.app).get('/');
+    expect([json.status, json.body.links]).toEqual([
+      200,
+      { docs: '/docs', openapi: '/openapi.json', api: '/v1/gifts', health: '/readyz' },
+    ]);
+    const html = await request(api.app).get('/').set('Accept', 'text/html,*/*;q=0.8');
+    expect([html.status, html.type]).toEqual([200, 'text/html']);
+    for (const path of ['/docs', '/openapi.json', '/readyz']) {
+      expect(html.text).toContain(`href="${path}"`);
+      expect((await request(api.app).get(path)).status).toBe(200);
+    }
+    expect(html.headers['content-security-policy']).toContain("default-src 'none'");
+    expect((await request(api.app).post('/')).status).toBe(405);
+  });
+});

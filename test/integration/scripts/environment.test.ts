@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { parseEnv as parseEnvFile } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { isExternal, roleEnvironment, toEnvFile } from '../../../scripts/embedded/environment.ts';
-import { isUneventful } from '../../../scripts/embedded/reconciling.ts';
+import { movedPorts } from '../../../scripts/embedded/ports.ts';
+import { isUneventful, reconcileEveryMinute } from '../../../scripts/embedded/reconciling.ts';
 import { describeSystem, withoutPassword } from '../../../scripts/embedded/report.ts';
 import { apiPart, consumerPart } from '../../../scripts/embedded/servers.ts';
 import { commandWith } from '../../../scripts/embedded/smoke-session.ts';
@@ -115,4 +116,64 @@ test('the printed commands can be found whole, over their continued lines', () =
   expect(commandWith(printed, 'POST')).toBe("curl -X POST 'u' \\\n    -H 'a' \\\n    -d '{}'");
   expect(commandWith(printed, '/v1/gifts')).toBe("curl 'u/v1/gifts' -H 'b'");
   expect(() => commandWith(printed, 'DELETE')).toThrow('no printed command');
+});
+
+test('every port that is not where people look for it is announced, but for those of servers of one’s own', () => {
+  const chosen = { ...ports, api: 8081, apiMetrics: 9091, consumerMetrics: 9190, mailWeb: 1081, smtp: 1026 };
+  expect(movedPorts({ postgres: 5555 }, { ...chosen, postgres: 5556 }, {})).toEqual([
+    'Port 8080 is taken: the API listens on 8081 instead.',
+    'Port 9090 is taken: the metrics of the API listens on 9091 instead.',
+    'Port 1080 is taken: the mail catcher listens on 1081 instead.',
+    'Port 1025 is taken: the SMTP port of the mail catcher listens on 1026 instead.',
+    'Port 5555 is taken: PostgreSQL listens on 5556 instead.',
+  ]);
+  const own = { SMTP_URL: 'smtp://mail', DATABASE_URL: 'postgres://db/x' };
+  expect(movedPorts({ postgres: 5555 }, { ...chosen, api: 8080, apiMetrics: 9090 }, own)).toEqual([]);
+});
+
+test('the summary says what is true of servers of one’s own', () => {
+  const outer = { SMTP_URL: 'smtp://me:hunter2@mail', AWS_ENDPOINT_URL_SQS: 'http://key:hunter2@sqs:4566' };
+  const environment = roleEnvironment(
+    {
+      ...settings,
+      backing: { ...settings.backing, smtpUrl: outer.SMTP_URL, queueEndpoint: outer.AWS_ENDPOINT_URL_SQS },
+    },
+    outer,
+  );
+  const demo = { senderId: 'sen_1', key: 'the-demo-key', adminKey: 'the-admin-key' };
+  const text = describeSystem({ ports, environment, demo, outer });
+  expect(text).not.toContain('mail catcher');
+  expect(text).not.toContain('npm run mail');
+  expect(text).not.toContain('hunter2');
+  expect(text).toContain(
+    'Ctrl-C stops all of it but your own queues and mail server; what is embedded is kept',
+  );
+});
+
+test('while the mail server is stopped on demand no reconciliation takes the letters; afterwards one runs at once', async () => {
+  const runs: string[] = [];
+  const hold = Promise.withResolvers<void>();
+  const oneShots = {
+    run: async ([program = '']: string[]) => {
+      runs.push(program);
+      if (runs.length === 1) await hold.promise;
+      return { code: 0, output: '', lines: ['No dead letters.'] };
+    },
+  };
+  const quiet = { say: () => undefined, warn: () => undefined, log: () => undefined };
+  const reconciling = reconcileEveryMinute(oneShots as never, {}, quiet as never);
+  reconciling.resume();
+  let paused = false;
+  const pausing = reconciling.pause().then(() => {
+    paused = true;
+  });
+  await Promise.resolve();
+  // One that runs already is waited for: it would take what comes in meanwhile.
+  expect(paused).toBe(false);
+  hold.resolve();
+  await pausing;
+  expect(runs).toHaveLength(1);
+  reconciling.resume();
+  expect(runs).toHaveLength(2);
+  reconciling.stop();
 });

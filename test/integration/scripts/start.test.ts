@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { choosePorts } from '../../../scripts/embedded/ports.ts';
@@ -106,6 +106,48 @@ test('what a supervisor and its guardian left behind, both killed, is stopped by
   expect(identityOf(pid)).toBeUndefined();
 });
 
+test('a server of one’s own that refuses is told in the one sentence of the program that found it out', async () => {
+  clone.write(
+    'services/admin/main.ts',
+    `console.error('largesse admin: DATABASE_URL: the server at own.example:5432 refuses the password of user "me"'); process.exit(1);`,
+  );
+  const { child, said } = start();
+  expect(await once(child, 'exit')).toEqual([1, null]);
+  expect(said()).toContain(
+    'Largesse could not start: DATABASE_URL: the server at own.example:5432 refuses the password of user "me"\n',
+  );
+  expect(said()).not.toContain('exit code');
+});
+
+test.each([
+  ['start', '--help'],
+  ['stop', '--help'],
+  ['stop', '-h'],
+  ['mail', '--help'],
+])('%s %s says how it is used and does nothing else', async (name, flag) => {
+  const { child, says } = start();
+  await says('Ctrl-C stops all of it');
+  const parts = recorded();
+  const asked = bootstrap(name, flag);
+  expect([asked.status, asked.stderr]).toEqual([0, '']);
+  expect(asked.stdout).toContain(`npm ${name === 'mail' ? 'run mail' : name}`);
+  expect(recorded()).toEqual(parts);
+  expect(child.exitCode).toBeNull();
+});
+
+test.each(['start', 'stop', 'build', 'check', 'smoke'])(
+  '%s refuses an argument that it would not heed, in one sentence, and does nothing',
+  (name) => {
+    const asked = bootstrap(name, '--dry-run');
+    expect([asked.status, asked.stdout]).toEqual([2, '']);
+    expect(asked.stderr).toMatch(/^npm [^\n]+ takes no arguments, and "--dry-run" was given\. \([^\n]+\)\n$/);
+  },
+);
+
+function bootstrap(...args: string[]) {
+  return spawnSync(process.execPath, ['scripts/bootstrap.mjs', ...args], { encoding: 'utf8' });
+}
+
 function start(environment?: NodeJS.ProcessEnv) {
   const child = clone.start(environment);
   running.push(child);
@@ -115,7 +157,7 @@ function start(environment?: NodeJS.ProcessEnv) {
       said += chunk;
     });
   }
-  return { child, says: (text: string) => eventually(() => expect(said).toContain(text)) };
+  return { child, said: () => said, says: (text: string) => eventually(() => expect(said).toContain(text)) };
 }
 
 function recorded(): ProcessRecord[] {

@@ -4,6 +4,7 @@ import { fundingPaths } from '../funding/openapi.ts';
 import { giftPaths } from '../gifts/openapi.ts';
 import { operationsPaths } from '../operations/openapi.ts';
 import { describe } from './describe.ts';
+import { indexSchema } from './index-page.ts';
 
 /** The OpenAPI 3.1 document, made from the schemas that the routes validate with. */
 export function openApiDocument(publicUrl: string) {
@@ -27,6 +28,16 @@ export function openApiDocument(publicUrl: string) {
 }
 
 const docsPaths = {
+  '/': {
+    get: describe({
+      id: 'getIndex',
+      summary: 'Where everything is',
+      tag: 'Documentation',
+      roles: null,
+      answers: { 200: { description: 'Links; a page for those who ask for one', schema: indexSchema } },
+      problems: [],
+    }),
+  },
   '/openapi.json': {
     get: describe({
       id: 'getOpenApi',

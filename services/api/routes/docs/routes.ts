@@ -5,6 +5,7 @@ import express, { type RequestHandler, Router } from 'express';
 import type { ApiDeps } from '../../deps.ts';
 import { methodNotAllowed } from '../../middleware/error-handler.ts';
 import type { Guards } from '../../middleware/guards.ts';
+import { sendIndex } from './index-page.ts';
 import { openApiDocument } from './openapi.ts';
 
 export function docsRoutes({ settings }: ApiDeps, { limit }: Guards): Router {
@@ -13,6 +14,7 @@ export function docsRoutes({ settings }: ApiDeps, { limit }: Guards): Router {
   const sendDocument: RequestHandler = (_request, response) => {
     response.type('json').send(document);
   };
+  router.route('/').get(limit.ip, sendIndex).all(methodNotAllowed('GET'));
   router.route('/openapi.json').get(limit.ip, sendDocument).all(methodNotAllowed('GET'));
   router.route('/docs').get(limit.ip, docsPolicy, sendDocs).all(methodNotAllowed('GET'));
   router.get('/docs/start.js', sendStart);
