@@ -43,16 +43,18 @@ export function sendProblem(response: Response, problem: Problem): void {
         code: problem.code,
         request_id: requestIdOf(response),
         retryable,
+        ...(problem.giftId === undefined ? {} : { gift_id: problem.giftId }),
         ...(errors.length > 0 ? { errors } : {}),
       }),
     );
 }
 
 function fromDomain(error: DomainError): Problem {
-  const { code, message, pointer, retryAfterSeconds, cause } = error;
+  const { code, message, pointer, retryAfterSeconds, giftId, cause } = error;
   const options: ProblemOptions = { cause };
   if (pointer !== undefined) options.errors = [{ pointer, detail: message }];
   if (retryAfterSeconds !== undefined) options.retryAfterSeconds = retryAfterSeconds;
+  if (giftId !== undefined) options.giftId = giftId;
   if (code === 'unauthenticated') {
     options.headers = { 'WWW-Authenticate': 'Bearer realm="largesse", error="invalid_token"' };
   }

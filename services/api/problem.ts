@@ -16,6 +16,8 @@ export type ProblemOptions = {
   errors?: FieldError[];
   retryAfterSeconds?: number;
   headers?: Record<string, string>;
+  /** the gift that stands in the way */
+  giftId?: string;
   cause?: unknown;
 };
 
@@ -25,6 +27,7 @@ export class Problem extends Error {
   readonly errors: readonly FieldError[];
   readonly retryAfterSeconds: number | undefined;
   readonly headers: Readonly<Record<string, string>>;
+  readonly giftId: string | undefined;
 
   constructor(code: ProblemCode, detail: string, options: ProblemOptions = {}) {
     super(detail, options.cause === undefined ? {} : { cause: options.cause });
@@ -33,6 +36,7 @@ export class Problem extends Error {
     this.errors = options.errors ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.headers = options.headers ?? {};
+    this.giftId = options.giftId;
   }
 }
 
@@ -48,7 +52,7 @@ export const problemKinds: Readonly<Record<ProblemCode, ProblemKind>> = {
   malformed_body: { status: 400, title: 'The body can not be read', retryable: false },
   idempotency_key_missing: { status: 400, title: 'Idempotency-Key is missing', retryable: false },
   unauthenticated: { status: 401, title: 'Not authenticated', retryable: false },
-  funding_insufficient: { status: 402, title: 'Not enough funds', retryable: false },
+  funding_insufficient: { status: 402, title: 'Not enough funds', retryable: true },
   forbidden: { status: 403, title: 'Not allowed', retryable: false },
   not_found: { status: 404, title: 'Not found', retryable: false },
   method_not_allowed: { status: 405, title: 'Method not allowed', retryable: false },
@@ -62,7 +66,7 @@ export const problemKinds: Readonly<Record<ProblemCode, ProblemKind>> = {
   unsupported_media_type: { status: 415, title: 'Unsupported content type', retryable: false },
   validation_failed: { status: 422, title: 'The request is not valid', retryable: false },
   idempotency_key_mismatch: { status: 422, title: 'Idempotency-Key was used before', retryable: false },
-  funding_account_missing: { status: 422, title: 'No funding account', retryable: false },
+  funding_account_missing: { status: 422, title: 'No funding account', retryable: true },
   rate_limited: { status: 429, title: 'Too many requests', retryable: true },
   resend_too_soon: { status: 429, title: 'Resent too soon', retryable: true },
   internal_error: { status: 500, title: 'Internal error', retryable: true },

@@ -1,3 +1,5 @@
+import type { GiftId } from './ids.ts';
+
 /** Stable codes of what the product refuses; `services/api` maps each to its HTTP status. */
 export type ErrorCode =
   | 'validation_failed'
@@ -23,6 +25,8 @@ export type DomainErrorOptions = {
   pointer?: string;
   /** whole seconds after which the same request may succeed */
   retryAfterSeconds?: number;
+  /** the gift that stands in the way */
+  giftId?: GiftId;
   cause?: unknown;
 };
 
@@ -31,6 +35,7 @@ export class DomainError extends Error {
   readonly code: ErrorCode;
   readonly pointer: string | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly giftId: GiftId | undefined;
 
   constructor(code: ErrorCode, message: string, options: DomainErrorOptions = {}) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
@@ -38,5 +43,6 @@ export class DomainError extends Error {
     this.code = code;
     this.pointer = options.pointer;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.giftId = options.giftId;
   }
 }

@@ -12,6 +12,7 @@ import * as pardonedRedrives from './2026-11-28-110-pardoned-redrives.ts';
 import * as endsEndChildren from './2026-11-28-111-ends-end-children.ts';
 import * as parkedOutbox from './2026-11-28-120-parked-outbox.ts';
 import * as balances from './2026-11-28-140-balances.ts';
+import * as decideAccepts from './2026-11-28-141-decide-accepts.ts';
 import * as ledgerVocabulary from './2026-11-28-150-ledger-vocabulary.ts';
 import * as ledgerSubjects from './2026-11-28-151-ledger-subjects.ts';
 import * as slidingBudgets from './2026-11-28-170-sliding-budgets.ts';
@@ -33,6 +34,7 @@ export const migrations: Record<string, Migration> = {
   '2026-11-28-111-ends-end-children': endsEndChildren,
   '2026-11-28-120-parked-outbox': parkedOutbox,
   '2026-11-28-140-balances': balances,
+  '2026-11-28-141-decide-accepts': decideAccepts,
   '2026-11-28-150-ledger-vocabulary': ledgerVocabulary,
   '2026-11-28-151-ledger-subjects': ledgerSubjects,
   '2026-11-28-170-sliding-budgets': slidingBudgets,

@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { databaseFault } from '../errors.ts';
 import type { Database } from '../schema.ts';
 import type { Binding, Channel, GiftState } from '../states.ts';
 
@@ -13,10 +14,12 @@ export type GiftInsert = {
   binding: Binding;
   deliver_at: string | null;
   expires_at: string | null;
+  /** when it may be accepted, by the database's clock; null is any time */
+  from: string | null;
+  until: string | null;
   external_id: string | null;
   metadata: Record<string, string>;
   request_id: string | null;
-  created_at: string;
   recipient: {
     id: string;
     blind_index: string;
@@ -35,99 +38,151 @@ export type GiftInsert = {
     /** base64 */
     fingerprint: string;
     status: number;
-    /** holds the gift's id, so no two are equal */
-    body: unknown;
+    /** JSON in pieces: between each two stands the moment of the accept, which only the database knows */
+    body: readonly string[];
     location: string | null;
   } | null;
 };
 
-/** `running`: another transaction holds the key; `taken`: the key has an answer; `unfunded`: no funding account. */
+/**
+ * What became of one gift. Outcomes are those of `decide_accepts` in the migrations, and `refused`, by the constraint or
+ * type that would not have this very row.
+ */
 export type InsertedGift = {
   id: string;
-  outcome: 'accepted' | 'running' | 'taken' | 'unfunded';
+  outcome:
+    | 'accepted'
+    | 'running'
+    | 'taken'
+    | 'unfunded'
+    | 'untimely'
+    | 'busy'
+    | 'external_id_taken'
+    | 'insufficient'
+    | 'refused';
+  /** by the database's clock, to the millisecond */
+  decided_at: string;
   outbox_id: string | null;
+  /** the gift that has the key in this very set, or the external_id */
+  other_id: string | null;
+  /** the answer that the key has; the fingerprint is base64 */
+  earlier: { fingerprint: string; status: number; body: unknown; location: string | null } | null;
+  sqlstate?: string;
+  refused_by?: string | null;
+};
+
+export type InsertOptions = {
+  /** how long the calling process has to publish the rows before others may */
+  outboxLeaseSeconds: number;
+  /** how long the statement may wait for whoever holds a balance, a key or a row */
+  lockWaitMs: number;
 };
 
 /**
  * Inserts gifts, recipients, reservations, audit records, outbox rows and the keys that they claim in one statement,
  * so that an accept costs one round trip however many gifts it has, and no lock is held while anything travels. What
- * is not accepted leaves nothing behind. A twin that is still running is not waited for: its advisory lock tells.
+ * is not accepted leaves nothing behind, and is an outcome of its own. A twin that still runs is not waited for.
  *
- * @param outboxLeaseSeconds how long the calling process has to publish the rows before others may
+ * A row that the database would not have refuses the statement: it is run once more, in ever smaller halves on the server.
+ *
+ * @param db in no transaction: each of the two statements is one
+ * @throws the database's error where it is about no row, such as 55P03 for a lock that was waited for too long
  */
 export async function insertAcceptedGifts(
   db: Kysely<Database>,
   gifts: readonly GiftInsert[],
-  outboxLeaseSeconds: number,
+  options: InsertOptions,
 ): Promise<InsertedGift[]> {
-  const { rows } = await sql<InsertedGift>`
-    with input as (
-      select * from json_to_recordset(${JSON.stringify(gifts)}::json) as gift (
+  const statement = insertion(JSON.stringify(gifts), JSON.stringify(options));
+  try {
+    return (await statement.execute(db)).rows;
+  } catch (error) {
+    if (!['row', 'suspect'].includes(databaseFault(error))) throw error;
+    const { sql: text, parameters } = statement.compile(db);
+    const isolated = sql<{ row: InsertedGift }>`
+      select row from run_isolated(${text}, ${parameters[0]}::json, ${parameters[1]}::json) as row`;
+    return (await isolated.execute(db)).rows.map(({ row }) => row);
+  }
+}
+
+export type DryGift = Pick<InsertedGift, 'outcome' | 'decided_at' | 'other_id'> & {
+  funding_account_id: string | null;
+  /** before the gift */
+  available_minor: number | null;
+};
+
+/** What would become of a gift; nothing is written, and no lock outlives the statement. */
+export async function decideAccept(
+  db: Kysely<Database>,
+  gift: GiftInsert,
+  lockWaitMs: number,
+): Promise<DryGift> {
+  const { rows } = await sql<DryGift>`
+    select outcome, other_id, funding_account_id, available_minor, ${moment} as decided_at
+    from decide_accepts(${JSON.stringify([gift])}::json, ${lockWaitMs}::integer)`.execute(db);
+  const [decided] = rows;
+  if (!decided) throw new Error('the database decided nothing');
+  return decided;
+}
+
+/** As JavaScript writes it, so that the stored answer has the very bytes of the first. */
+const moment = sql`to_char(decided_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+
+/** Times are the database's: what was accepted later is later in every list, whatever the clocks of the processes say. */
+const insertion = (rows: string, options: string) => sql<InsertedGift>`
+    with argument as materialized (
+      select ${rows}::json as gifts, ${options}::json as options
+    ), asked as (
+      select gift.* from argument, json_to_recordset(gifts) as gift (
         id uuid, sender_id uuid, currency text, amount_minor bigint, channel text, state text, binding text,
         deliver_at timestamptz, expires_at timestamptz, external_id text, metadata jsonb, request_id text,
-        created_at timestamptz, recipient jsonb, transfer_id uuid, audit jsonb, outbox jsonb, claim json)
-    ), turns as materialized (
-      select id, case when json_typeof(claim) = 'object' then
-        pg_try_advisory_xact_lock(hashtextextended((claim ->> 'scope_id') || ':' || (claim ->> 'key'), 0))
-        else true end as got
-      from input
-    ), possible as materialized (
-      select input.*, (recipient ->> 'id')::uuid as recipient_id, f.id as funding_account_id,
-        available.id as available_id, reserved.id as reserved_id
-      from input
-      join turns on turns.id = input.id and turns.got
-      join funding_accounts f on f.sender_id = input.sender_id and f.currency = input.currency
-      join ledger_accounts available on available.funding_account_id = f.id and available.kind = 'available'
-      join ledger_accounts reserved on reserved.funding_account_id = f.id and reserved.kind = 'reserved'
-    ), fresh as (
-      insert into idempotency_keys (scope_id, key, fingerprint, status, body, location)
+        recipient jsonb, transfer_id uuid, audit jsonb, outbox jsonb, claim json)
+    ), decided as materialized (
+      select d.* from argument, decide_accepts(gifts, (options ->> 'lockWaitMs')::integer) d
+    ), accepted as materialized (
+      select asked.*, (asked.recipient ->> 'id')::uuid as recipient_id, d.funding_account_id, d.available_id,
+        d.reserved_id, d.decided_at
+      from decided d join asked on asked.id = d.id where d.outcome = 'accepted'
+    ), new_keys as (
+      insert into idempotency_keys (scope_id, key, fingerprint, status, body, location, created_at)
       select (claim ->> 'scope_id')::uuid, claim ->> 'key', decode(claim ->> 'fingerprint', 'base64'),
-        (claim ->> 'status')::integer, claim -> 'body', claim ->> 'location'
-      from possible where json_typeof(claim) = 'object'
-      on conflict do nothing
-      returning body::text
-    ), funded as materialized (
-      select * from possible
-      where json_typeof(claim) is distinct from 'object' or (claim -> 'body')::text in (select body from fresh)
+        (claim ->> 'status')::integer,
+        array_to_string(array(select json_array_elements_text(claim -> 'body')), ${moment})::json,
+        claim ->> 'location', decided_at
+      from accepted where json_typeof(claim) = 'object'
     ), new_recipients as (
-      insert into recipients (id, kind, blind_index, masked, sealed, wrapped_key, keyring_key_id)
+      insert into recipients (id, kind, blind_index, masked, sealed, wrapped_key, keyring_key_id, created_at)
       select recipient_id, channel, decode(recipient ->> 'blind_index', 'base64'), recipient ->> 'masked',
         decode(recipient ->> 'sealed', 'base64'), decode(recipient ->> 'wrapped_key', 'base64'),
-        recipient ->> 'keyring_key_id'
-      from funded
+        recipient ->> 'keyring_key_id', decided_at
+      from accepted
     ), new_gifts as (
       insert into gifts (id, sender_id, funding_account_id, recipient_id, channel, state, amount_minor, currency,
         binding, deliver_at, expires_at, external_id, metadata, request_id, created_at, state_changed_at)
       select id, sender_id, funding_account_id, recipient_id, channel, state, amount_minor, currency,
-        binding, deliver_at, expires_at, external_id, metadata, request_id, created_at, created_at
-      from funded
+        binding, deliver_at, expires_at, external_id, metadata, request_id, decided_at, decided_at
+      from accepted
     ), new_audit_records as (
       insert into audit_records (id, action, actor_kind, actor_id, subject_kind, subject_id, request_id, data, created_at)
       select (audit ->> 'id')::uuid, 'gift.accepted', 'api_key', (audit ->> 'actor_id')::uuid, 'gift', id, request_id,
-        audit -> 'data', created_at
-      from funded
+        audit -> 'data', decided_at
+      from accepted
     ), new_outbox as (
       insert into outbox (queue, body, group_id, trace_header, created_at, available_at)
       select outbox ->> 'queue', outbox ->> 'body', outbox ->> 'group_id', outbox ->> 'trace_header',
-        created_at, clock_timestamp() + make_interval(secs => ${outboxLeaseSeconds})
-      from funded where jsonb_typeof(outbox) = 'object'
+        decided_at, clock_timestamp() + make_interval(secs => (options ->> 'outboxLeaseSeconds')::integer)
+      from accepted, argument where jsonb_typeof(outbox) = 'object'
       returning id, body
     ), new_transfers as (
       insert into ledger_transfers (id, kind, gift_id, created_at)
-      select transfer_id, 'reserve', id, created_at from funded
+      select transfer_id, 'reserve', id, decided_at from accepted
     ), new_entries as (
       insert into ledger_entries (transfer_id, account_id, currency, amount_minor)
-      select transfer_id, available_id, currency, -amount_minor from funded
+      select transfer_id, available_id, currency, -amount_minor from accepted
       union all
-      select transfer_id, reserved_id, currency, amount_minor from funded
+      select transfer_id, reserved_id, currency, amount_minor from accepted
     )
-    select input.id, new_outbox.id as outbox_id,
-      case when funded.id is not null then 'accepted' when not turns.got then 'running'
-        when possible.id is not null then 'taken' else 'unfunded' end as outcome
-    from input
-    join turns on turns.id = input.id
-    left join possible on possible.id = input.id
-    left join funded on funded.id = input.id
-    left join new_outbox on new_outbox.body = funded.outbox ->> 'body'`.execute(db);
-  return rows.map((row) => ({ ...row, outbox_id: row.outbox_id === null ? null : String(row.outbox_id) }));
-}
+    select decided.id, outcome, other_id, earlier, new_outbox.id::text as outbox_id, at as decided_at
+    from (select *, ${moment} as at from decided) decided
+    left join accepted on accepted.id = decided.id
+    left join new_outbox on new_outbox.body = accepted.outbox ->> 'body'`;

@@ -1,14 +1,14 @@
-import type { Transaction } from 'kysely';
-import { violatedConstraint } from '../../database/errors.ts';
+import type { Kysely } from 'kysely';
+import { isBusy } from '../../database/errors.ts';
 import {
   type GiftInsert,
   type InsertedGift,
   insertAcceptedGifts,
 } from '../../database/queries/accept-gifts.ts';
 import type { Database } from '../../database/schema.ts';
-import { DomainError } from '../errors.ts';
-import { type GiftId, newUuid, toUuid } from '../ids.ts';
 import type { OutboxWriter } from '../outbox.ts';
+import { type AcceptRefusal, acceptRefusal } from './accept-refusal.ts';
+import { type AcceptClaim, toInsert } from './gift-insert.ts';
 import type { PreparedGift } from './prepare-gift.ts';
 
 /** A row of the outbox that the accepting process should publish right after its commit. */
@@ -20,96 +20,99 @@ export type OutboxRow = {
   traceHeader: string | null;
 };
 
+/** A gift to accept, with the key that its sender sent along, if any. */
+export type GiftAccept = { insert: GiftInsert; claim: AcceptClaim | null };
+
+export type AcceptOutcome =
+  | { kind: 'accepted'; at: Date; outboxRow: OutboxRow | null }
+  | { kind: 'replay'; status: number; body: unknown; location: string | null }
+  /** the key was used for another request */
+  | { kind: 'mismatch' }
+  /** a twin with the key is at work elsewhere */
+  | { kind: 'in_progress' }
+  /** somebody holds what belongs to the sender, or was faster this very moment: nothing is decided */
+  | { kind: 'busy' }
+  | AcceptRefusal;
+
+export type AcceptDeps = { outbox: OutboxWriter; lockWaitMs: number };
+
+export function giftAccept(
+  deps: { outbox: OutboxWriter },
+  prepared: PreparedGift,
+  claim: AcceptClaim | null,
+): GiftAccept {
+  return { insert: toInsert(deps.outbox, prepared, claim), claim };
+}
+
 /**
- * Accepts gifts: gift, sealed recipient, reservation of the money, audit record and outbox row of every gift, in one
- * statement. All or none.
+ * Accepts gifts, of whatever senders, in one statement, which is one transaction: gift, sealed recipient, reservation of
+ * the money, audit record, outbox row and key of each. What becomes of one is no other's concern.
  *
- * @returns the outbox rows written, in the order of the gifts; scheduled gifts have none yet
- * @throws DomainError `funding_account_missing`, `funding_insufficient`, `external_id_taken`
+ * @param db in no transaction
+ * @returns an outcome for each, in order; all `busy` where a lock could not be had in time and nobody can say whose
+ * @throws the database's error when it is about none of them
  */
 export async function acceptGifts(
-  trx: Transaction<Database>,
-  deps: { outbox: OutboxWriter },
-  gifts: PreparedGift[],
-): Promise<OutboxRow[]> {
-  const inserts = gifts.map((gift) => toInsert(deps.outbox, gift));
-  const inserted = await insertAcceptedGifts(trx, inserts, deps.outbox.leaseSeconds).catch(explainRefusal);
-  const rows = new Map(inserted.map((row) => [row.id, row]));
-  const unfunded = inserts.find(({ id }) => rows.get(id)?.outcome === 'unfunded');
-  if (unfunded) throw fundingAccountMissing(unfunded.currency);
-  return inserts.flatMap((insert) => outboxRow(insert, rows.get(insert.id)) ?? []);
+  db: Kysely<Database>,
+  { outbox, lockWaitMs }: AcceptDeps,
+  accepts: readonly GiftAccept[],
+): Promise<AcceptOutcome[]> {
+  const inserts = accepts.map(({ insert }) => insert);
+  const options = { outboxLeaseSeconds: outbox.leaseSeconds, lockWaitMs };
+  const rows = await insertAcceptedGifts(db, inserts, options).catch(noneIfLockedOut);
+  if (rows === null) return accepts.map(() => ({ kind: 'busy' }));
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  const claims = new Map(accepts.map(({ insert, claim }) => [insert.id, claim]));
+  return accepts.map((accept) => {
+    const row = byId.get(accept.insert.id);
+    if (!row) throw new Error('the database told nothing of a gift');
+    return toOutcome(accept, row, claims);
+  });
 }
 
-/** The row to publish; null for a gift that is scheduled. */
-export function outboxRow({ outbox }: GiftInsert, inserted: InsertedGift | undefined): OutboxRow | null {
-  if (!outbox || !inserted || inserted.outbox_id === null) return null;
-  const { queue, body, group_id: groupId, trace_header: traceHeader } = outbox;
-  return { id: inserted.outbox_id, queue, body, groupId, traceHeader };
+function noneIfLockedOut(error: unknown): null {
+  if (isBusy(error)) return null;
+  throw error;
 }
 
-export function toInsert(outbox: OutboxWriter, { gift, draft, sealed }: PreparedGift): GiftInsert {
-  return {
-    id: toUuid(gift.id),
-    sender_id: toUuid(gift.senderId),
-    currency: gift.value.currency,
-    amount_minor: gift.value.amount,
-    channel: gift.channel,
-    state: gift.state,
-    binding: gift.binding,
-    deliver_at: gift.deliverAt?.toISOString() ?? null,
-    expires_at: gift.expiresAt?.toISOString() ?? null,
-    external_id: gift.externalId,
-    metadata: gift.metadata,
-    request_id: draft.requestId,
-    created_at: gift.createdAt.toISOString(),
-    recipient: {
-      id: sealed.id,
-      blind_index: sealed.blind_index.toString('base64'),
-      masked: sealed.masked,
-      sealed: sealed.sealed.toString('base64'),
-      wrapped_key: (sealed.wrapped_key as Buffer).toString('base64'),
-      keyring_key_id: sealed.keyring_key_id,
-    },
-    transfer_id: newUuid(),
-    audit: { id: newUuid(), actor_id: toUuid(draft.apiKeyId), data: { state: gift.state } },
-    outbox: gift.state === 'queued' ? deliverMessage(outbox, gift.id, gift.senderId, draft.requestId) : null,
-    claim: null,
-  };
-}
-
-function deliverMessage(outbox: OutboxWriter, id: GiftId, senderId: string, requestId: string | null) {
-  return outbox.row({ type: 'gift.deliver', version: 1, id }, { groupId: senderId, requestId });
-}
-
-export function explainRefusal(error: unknown): never {
-  switch (violatedConstraint(error)) {
-    case 'ledger_accounts_balance_not_negative':
-      throw new DomainError(
-        'funding_insufficient',
-        'the funding account does not hold enough; top it up and retry',
-        {
-          pointer: '/value/amount',
-          cause: error,
-        },
-      );
-    case 'gifts_external_id_unique':
-      throw new DomainError(
-        'external_id_taken',
-        'you used this external_id for another gift; choose a new one',
-        {
-          pointer: '/external_id',
-          cause: error,
-        },
-      );
+function toOutcome(
+  { insert, claim }: GiftAccept,
+  row: InsertedGift,
+  claims: ReadonlyMap<string, AcceptClaim | null>,
+): AcceptOutcome {
+  switch (row.outcome) {
+    case 'accepted':
+      return { kind: 'accepted', at: new Date(row.decided_at), outboxRow: outboxRow(insert, row) };
+    case 'running':
+      return { kind: 'in_progress' };
+    case 'busy':
+      return { kind: 'busy' };
+    case 'taken':
+      return earlierOutcome(claim, row, claims);
     default:
-      throw error;
+      return acceptRefusal(insert.currency, row);
   }
 }
 
-export function fundingAccountMissing(currency: string): DomainError {
-  return new DomainError(
-    'funding_account_missing',
-    `you have no funding account in ${currency}; ask an administrator for a top-up in ${currency}`,
-    { pointer: '/value/currency' },
-  );
+/** The answer of a used key: a stored one, or that of the twin in this very set. */
+function earlierOutcome(
+  claim: AcceptClaim | null,
+  { earlier, other_id, decided_at }: InsertedGift,
+  claims: ReadonlyMap<string, AcceptClaim | null>,
+): AcceptOutcome {
+  if (earlier) {
+    const same = claim?.fingerprint.equals(Buffer.from(earlier.fingerprint, 'base64'));
+    const { status, body, location } = earlier;
+    return same ? { kind: 'replay', status, body, location } : { kind: 'mismatch' };
+  }
+  const twin = claims.get(other_id ?? '');
+  if (!twin) throw new Error('the answer of a used idempotency key is gone');
+  if (!claim?.fingerprint.equals(twin.fingerprint)) return { kind: 'mismatch' };
+  return { kind: 'replay', status: twin.status, body: twin.bodyAt(decided_at), location: twin.location };
+}
+
+function outboxRow({ outbox }: GiftInsert, { outbox_id }: InsertedGift): OutboxRow | null {
+  if (!outbox || outbox_id === null) return null;
+  const { queue, body, group_id: groupId, trace_header: traceHeader } = outbox;
+  return { id: outbox_id, queue, body, groupId, traceHeader };
 }

@@ -14,18 +14,26 @@ export type GiftDraft = {
   binding: Binding;
   deliverAt: Date | null;
   expiresAt: Date | null;
+  /** when it may be accepted, by the database's clock: from the first on, and before the second */
+  acceptable: { from: Date | null; until: Date | null };
   externalId: string | null;
   metadata: Record<string, string>;
   requestId: string | null;
 };
 
-/** A gift that is ready to be accepted: ids given, recipient sealed, state known; nothing is stored yet. */
-export type PreparedGift = { gift: Gift; draft: GiftDraft; sealed: SealedRecipient };
+/** A gift that is ready to be accepted: ids given, recipient sealed, state known; nothing is stored yet, so it has no times. */
+export type PreparedGift = {
+  gift: Omit<Gift, 'createdAt' | 'stateChangedAt'>;
+  draft: GiftDraft;
+  sealed: SealedRecipient;
+};
 
-/** Pure but for ids and nonces; done before the transaction starts, so that no lock waits for cryptography. */
-export function prepareGift(deps: { keyring: Keyring }, draft: GiftDraft, now: Date): PreparedGift {
+/**
+ * Pure but for ids and nonces; done before the transaction starts, so that no lock waits for cryptography. It asks no
+ * clock: a gift with a time to deliver at is scheduled, and whether that time has come is for the database to say.
+ */
+export function prepareGift(deps: { keyring: Keyring }, draft: GiftDraft): PreparedGift {
   const sealed = sealRecipient(deps.keyring, newUuid(), draft.recipient);
-  const scheduled = draft.deliverAt !== null && draft.deliverAt > now;
   const id: GiftId = newId('gft');
   return {
     draft,
@@ -33,7 +41,7 @@ export function prepareGift(deps: { keyring: Keyring }, draft: GiftDraft, now: D
     gift: {
       id,
       senderId: draft.senderId,
-      state: scheduled ? 'scheduled' : 'queued',
+      state: draft.deliverAt === null ? 'queued' : 'scheduled',
       value: draft.value,
       channel: draft.recipient.kind,
       recipientMasked: sealed.masked,
@@ -45,8 +53,11 @@ export function prepareGift(deps: { keyring: Keyring }, draft: GiftDraft, now: D
       metadata: draft.metadata,
       failure: null,
       deadLetteredAt: null,
-      createdAt: now,
-      stateChangedAt: now,
     },
   };
+}
+
+/** The gift as it is from the moment of its accept. */
+export function acceptedAt({ gift }: PreparedGift, at: Date): Gift {
+  return { ...gift, createdAt: at, stateChangedAt: at };
 }

@@ -11,6 +11,7 @@ const problemSchema = z
     code: z.enum(Object.keys(problemKinds) as [ProblemCode, ...ProblemCode[]]),
     request_id: z.string(),
     retryable: z.boolean().meta({ description: 'Whether the very same request may succeed later' }),
+    gift_id: z.string().optional().meta({ description: 'The gift that stands in the way' }),
     errors: z
       .array(
         z.object({
