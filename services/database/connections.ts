@@ -36,8 +36,11 @@ type Deps = ConnectionsOptions & { pool: pg.Pool; trust: Trust };
 
 async function connect(deps: Deps): Promise<pg.PoolClient> {
   for (;;) {
-    const client = await deps.pool.connect().catch(async (error: unknown) => {
+    const { version } = deps.start;
+    const client = await deps.pool.connect().catch((error: unknown) => {
       rememberDriverError(error);
+      // Several may be refused at once: what one of them has found out is true for all.
+      if (deps.start.version !== version) return null;
       const reason = deps.start.relax(error);
       if (reason === null) throw error;
       deps.note({ event: 'bounds_refused', reason });

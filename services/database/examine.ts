@@ -17,10 +17,12 @@ export type Examination = {
  * for this process: whichever session came next would not know them.
  */
 export async function examineDatabase(client: DatabaseClient): Promise<Examination> {
+  // First, and by the way that all take: it finds out with what a session can be started at all.
+  const bounds = await readBounds(client.db);
   const { pooled, followed } = await probePooler(client);
-  const preparedStatements = !pooled || followed;
+  const preparedStatements = client.prepared.on && (!pooled || followed);
   if (!preparedStatements) client.prepared.switchOff();
-  return { pooled, preparedStatements, missingBounds: missingBounds(await readBounds(client.db)) };
+  return { pooled, preparedStatements, missingBounds: missingBounds(bounds) };
 }
 
 /**

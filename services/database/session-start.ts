@@ -9,6 +9,7 @@ export class SessionStart {
   readonly #settings: { options?: string | undefined };
   readonly #given: string | undefined;
   #bounds: Partial<Bounds>;
+  #version = 0;
 
   /** `settings` are those of the pool, which reads them for each new connection. */
   constructor(settings: { options?: string | undefined }, bounds: Bounds) {
@@ -16,6 +17,11 @@ export class SessionStart {
     this.#given = settings.options;
     this.#bounds = bounds;
     this.#apply();
+  }
+
+  /** Of what sessions are told: one that was refused may have been told more than the next will be. */
+  get version(): number {
+    return this.#version;
   }
 
   /** After a refusal: asks for less. @returns why, or null when the refusal was about something else */
@@ -30,6 +36,7 @@ export class SessionStart {
       return null;
     }
     this.#apply();
+    this.#version += 1;
     return error.message;
   }
 

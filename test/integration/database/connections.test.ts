@@ -35,6 +35,8 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await client.db.destroy();
+  // Kysely leaves a pool alone that it was never asked for.
+  if (!client.pool.ended) await client.pool.end();
 });
 
 function open(options: Partial<DatabaseOptions> = {}): DatabaseClient {
