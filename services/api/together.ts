@@ -8,7 +8,12 @@ export type TogetherOptions<In, Out> = {
   maxSize: number;
 };
 
-type Waiter<In, Out> = { item: In; resolve: (result: Out) => void; reject: (error: unknown) => void };
+type Waiter<In, Out> = {
+  item: In;
+  signal: AbortSignal | undefined;
+  resolve: (result: Out) => void;
+  reject: (error: unknown) => void;
+};
 
 /**
  * Makes one call of what comes in while earlier calls are under way. Alone, an item goes at once and waits for nobody;
@@ -17,26 +22,62 @@ type Waiter<In, Out> = { item: In; resolve: (result: Out) => void; reject: (erro
 export class Together<In, Out> {
   readonly #options: TogetherOptions<In, Out>;
   readonly #outside = AsyncLocalStorage.snapshot();
-  #waiting: Waiter<In, Out>[] = [];
+  readonly #waiting = new Set<Waiter<In, Out>>();
   #running = 0;
 
   constructor(options: TogetherOptions<In, Out>) {
     this.#options = options;
   }
 
-  add(item: In): Promise<Out> {
+  /** Items that no run has taken yet. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * @param signal of whoever waits for the result: an item that nobody waits for any more is taken by no run
+   * @throws the signal's reason at once, also while a run has the item: what became of it is unknown then
+   */
+  add(item: In, signal?: AbortSignal): Promise<Out> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject });
+      if (signal?.aborted) return reject(signal.reason);
+      const waiter: Waiter<In, Out> = { item, signal, resolve, reject };
+      if (signal) this.#giveUpWith(signal, waiter);
+      this.#waiting.add(waiter);
       if (this.#running < this.#options.lanes) void this.#outside(() => this.#lane());
     });
+  }
+
+  #giveUpWith(signal: AbortSignal, waiter: Waiter<In, Out>): void {
+    const { resolve, reject } = waiter;
+    const giveUp = () => {
+      this.#waiting.delete(waiter);
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', giveUp, { once: true });
+    const settled = () => signal.removeEventListener('abort', giveUp);
+    waiter.resolve = (result) => {
+      settled();
+      resolve(result);
+    };
+    waiter.reject = (error) => {
+      settled();
+      reject(error);
+    };
   }
 
   async #lane(): Promise<void> {
     this.#running += 1;
     // What came in with the same read of the sockets goes along.
     await new Promise(setImmediate);
-    while (this.#waiting.length > 0) await this.#run(this.#waiting.splice(0, this.#options.maxSize));
+    while (this.#waiting.size > 0) await this.#run(this.#take());
     this.#running -= 1;
+  }
+
+  #take(): Waiter<In, Out>[] {
+    const batch = [...this.#waiting.values().take(this.#options.maxSize)];
+    for (const waiter of batch) this.#waiting.delete(waiter);
+    return batch;
   }
 
   async #run(batch: readonly Waiter<In, Out>[]): Promise<void> {

@@ -62,9 +62,23 @@ const WORK_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 3
 /** Seconds that a message may be old: from at once to the four days after which SQS drops it. */
 const AGE_BUCKETS = [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400, 345_600];
 
-function giftMetrics({ counter, histogram }: Makers) {
+function giftMetrics({ counter, gauge, histogram }: Makers) {
   return {
     giftsAccepted: counter('gifts_accepted_total', 'Gifts accepted.', ['recipient_type']),
+    acceptsWaiting: gauge(
+      'accepts_waiting',
+      'Requests whose gift no statement has taken yet, with all others or with their own sender alone.',
+      ['lane'],
+    ),
+    acceptsBusy: counter(
+      'accepts_busy_total',
+      'Times that a gift was not decided, as somebody held the account of its sender.',
+    ),
+    acceptsDropped: counter(
+      'accepts_dropped_total',
+      'Requests that were given up before they had an outcome: the caller went away, or it took too long.',
+      ['reason'],
+    ),
     giftsProcessed: counter('gifts_processed_total', 'Gifts whose message was brought to its end.', [
       'outcome',
     ]),

@@ -2,7 +2,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import type { InsertedGift } from '../../services/database/queries/accept-gifts.ts';
 import type { Database } from '../../services/database/schema.ts';
-import { acceptClaimed, claimedAccept } from '../../services/domain/gifts/accept-claimed.ts';
+import { acceptGifts, giftAccept } from '../../services/domain/gifts/accept-gifts.ts';
 import { prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
 import { newId, newUuid, type SenderId, toUuid } from '../../services/domain/ids.ts';
 import { draftGift, keyring, outbox } from '../support/gifts.ts';
@@ -11,17 +11,30 @@ export type Statement = { text: string; values: unknown[] };
 
 /** The statements of one accept, written down by running it against a connection that only listens. */
 export async function statementsOfAccept(senderId: SenderId): Promise<Statement[]> {
-  const prepared = prepareGift({ keyring }, draftGift({ senderId, apiKeyId: newId('key') }), new Date());
+  const prepared = prepareGift({ keyring }, draftGift({ senderId, apiKeyId: newId('key') }));
   const { db, statements } = recorder([
-    { id: toUuid(prepared.gift.id), outbox_id: '1', outcome: 'accepted' },
+    {
+      id: toUuid(prepared.gift.id),
+      outbox_id: '1',
+      outcome: 'accepted',
+      decided_at: new Date(0).toISOString(),
+      other_id: null,
+      earlier: null,
+    },
   ]);
   const answer = {
     status: 202,
-    body: { id: prepared.gift.id, object: 'gift', state: 'queued', metadata: {} },
+    bodyAt: (moment: string) => ({
+      id: prepared.gift.id,
+      object: 'gift',
+      state: 'queued',
+      created_at: moment,
+    }),
     location: `/v1/gifts/${prepared.gift.id}`,
   };
   const key = { scopeId: toUuid(senderId), key: newUuid(), fingerprint: Buffer.alloc(32, 1) };
-  await acceptClaimed(db, { outbox }, [claimedAccept({ outbox }, prepared, { ...key, ...answer })]);
+  const accept = giftAccept({ outbox }, prepared, { ...key, ...answer });
+  await acceptGifts(db, { outbox, lockWaitMs: 5_000 }, [accept]);
   return statements;
 }
 

@@ -15,7 +15,7 @@ import {
 import type { Database } from '../../services/database/schema.ts';
 import { claimGifts } from '../../services/domain/deliveries/claim-gifts.ts';
 import { settleDeliveries } from '../../services/domain/deliveries/settle-deliveries.ts';
-import { claimedAccept } from '../../services/domain/gifts/accept-claimed.ts';
+import { giftAccept } from '../../services/domain/gifts/accept-gifts.ts';
 import { claimToken } from '../../services/domain/gifts/claim-token.ts';
 import { claimVoucher } from '../../services/domain/gifts/claim-voucher.ts';
 import { cancelGifts, expireGifts } from '../../services/domain/gifts/end-gifts.ts';
@@ -145,16 +145,19 @@ function ofReconciler(): Statements {
   ];
 }
 
-/** The statement of `acceptClaimed`, which takes a connection of its own: each gift with its idempotency key. */
+/** The statement of `acceptGifts`: each gift with its idempotency key. */
 async function accept(trx: Transaction<Database>, sender: FundedSender, count: number): Promise<unknown> {
   const inserts = Array.from({ length: count }, () => {
-    const prepared = prepareGift({ keyring }, draftGift(sender), new Date());
+    const prepared = prepareGift({ keyring }, draftGift(sender));
     const { id } = prepared.gift;
-    const answer = { status: 202, body: { id }, location: `/v1/gifts/${id}` };
+    const answer = { status: 202, bodyAt: () => ({ id }), location: `/v1/gifts/${id}` };
     const key = { scopeId: toUuid(sender.senderId), key: randomUUID(), fingerprint: Buffer.alloc(32) };
-    return claimedAccept({ outbox }, prepared, { ...key, ...answer }).insert;
+    return giftAccept({ outbox }, prepared, { ...key, ...answer }).insert;
   });
-  return await insertAcceptedGifts(trx, inserts, outbox.leaseSeconds);
+  return await insertAcceptedGifts(trx, inserts, {
+    outboxLeaseSeconds: outbox.leaseSeconds,
+    lockWaitMs: 5_000,
+  });
 }
 
 async function oldGift(trx: Transaction<Database>, sender: FundedSender): Promise<GiftId> {

@@ -1,8 +1,8 @@
 import { type Kysely, sql, type Updateable } from 'kysely';
 import type { Database, GiftsTable } from '../../services/database/schema.ts';
-import { acceptGifts, type OutboxRow } from '../../services/domain/gifts/accept-gifts.ts';
+import { acceptGifts, giftAccept, type OutboxRow } from '../../services/domain/gifts/accept-gifts.ts';
 import type { Gift } from '../../services/domain/gifts/gift.ts';
-import { type GiftDraft, prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
+import { acceptedAt, type GiftDraft, prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
 import {
   type ApiKeyId,
   fromUuid,
@@ -97,6 +97,7 @@ export function draftGift(sender: FundedSender, changes: Partial<GiftDraft> = {}
     binding: 'bearer',
     deliverAt: null,
     expiresAt: null,
+    acceptable: { from: null, until: null },
     externalId: null,
     metadata: {},
     requestId: null,
@@ -104,15 +105,24 @@ export function draftGift(sender: FundedSender, changes: Partial<GiftDraft> = {}
   };
 }
 
-/** Accepts gifts as the API does. */
+/** Accepts gifts as the API does. @throws what the first that was not accepted was refused with */
 export async function accept(
   db: Kysely<Database>,
   drafts: GiftDraft[],
   writer: OutboxWriter = outbox,
 ): Promise<{ gifts: Gift[]; outbox: OutboxRow[] }> {
-  const prepared = drafts.map((draft) => prepareGift({ keyring }, draft, new Date()));
-  const rows = await db.transaction().execute((trx) => acceptGifts(trx, { outbox: writer }, prepared));
-  return { gifts: prepared.map(({ gift }) => gift), outbox: rows };
+  const prepared = drafts.map((draft) => prepareGift({ keyring }, draft));
+  const accepts = prepared.map((gift) => giftAccept({ outbox: writer }, gift, null));
+  const outcomes = await acceptGifts(db, { outbox: writer, lockWaitMs: 5_000 }, accepts);
+  const rows: OutboxRow[] = [];
+  const gifts = prepared.map((gift, index) => {
+    const outcome = outcomes[index];
+    if (outcome?.kind !== 'accepted')
+      throw outcome && 'error' in outcome ? outcome.error : new Error(outcome?.kind);
+    if (outcome.outboxRow) rows.push(outcome.outboxRow);
+    return acceptedAt(gift, outcome.at);
+  });
+  return { gifts, outbox: rows };
 }
 
 /** Puts gifts where a test needs them, without their money: the constraints that tie the two are off for it. */

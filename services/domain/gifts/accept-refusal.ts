@@ -33,7 +33,9 @@ const lostRace = '23505';
 
 function illegal({ sqlstate, refused_by }: Refused): AcceptRefusal {
   if (sqlstate === lostRace) return { kind: 'busy' };
-  const error = new Error(`the database refused a gift: ${sqlstate ?? 'no code'}, ${refused_by ?? 'no constraint'}`);
+  const error = new Error(
+    `the database refused a gift: ${sqlstate ?? 'no code'}, ${refused_by ?? 'no constraint'}`,
+  );
   return { kind: 'illegal', error };
 }
 

@@ -1,12 +1,12 @@
 import type { RequestHandler } from 'express';
 import { z } from 'zod';
-import { acceptGifts } from '../../../domain/gifts/accept-gifts.ts';
-import { type PreparedGift, prepareGift } from '../../../domain/gifts/prepare-gift.ts';
-import { findFundingAccount } from '../../../domain/payments/funding-accounts.ts';
+import { acceptedAt, prepareGift } from '../../../domain/gifts/prepare-gift.ts';
+import { tryAccept } from '../../../domain/gifts/try-accept.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { principalOf } from '../../middleware/authenticate.ts';
 import { requestIdOf } from '../../middleware/request-context.ts';
 import { query } from '../../middleware/validate.ts';
+import { Problem } from '../../problem.ts';
 import { giftBody } from './accept-gift.ts';
 import { timeProblem, toGiftDraft } from './gift-draft.ts';
 import { giftResource, giftSchema } from './gift-resource.ts';
@@ -21,7 +21,7 @@ export const acceptQuery = query(
   }),
 );
 
-/** What an accept would do, found out by doing it and rolling it back: the same checks, the same refusals. */
+/** What an accept would do, decided by what decides accepts: the same checks, the same refusals. */
 export const dryRunSchema = z
   .object({
     object: z.literal('gift_dry_run'),
@@ -36,38 +36,33 @@ export const dryRunSchema = z
 
 /** Takes the place of the accept when `?dry_run=true`. */
 export function dryRun(deps: ApiDeps): RequestHandler {
+  const resource = { keyring: deps.keyring, publicUrl: deps.settings.publicUrl };
   return async (_request, response, next) => {
     if (!acceptQuery.of(response).dry_run) return next();
-    const now = deps.clock();
-    const principal = principalOf(response);
-    const refused = timeProblem(giftBody.of(response), now);
-    if (refused) throw refused;
-    const draft = toGiftDraft(giftBody.of(response), { principal, requestId: requestIdOf(response) });
-    const prepared = prepareGift(deps, draft, now);
-    const after = await tryAccept(deps, prepared);
-    const {
-      id: _id,
-      failure: _failure,
-      ...gift
-    } = giftResource({ keyring: deps.keyring, publicUrl: deps.settings.publicUrl }, prepared.gift);
+    const asked = giftBody.of(response);
+    const context = { principal: principalOf(response), requestId: requestIdOf(response) };
+    const prepared = prepareGift(deps, toGiftDraft(asked, context));
+    const outcome = await tryAccept(deps.db, deps, prepared);
+    switch (outcome.kind) {
+      case 'refused':
+      case 'illegal':
+        throw outcome.error;
+      case 'untimely':
+        throw timeProblem(asked, outcome.at) ?? new Error('the two checks of times disagree');
+      case 'busy':
+        throw new Problem('unavailable', 'your account is in use; repeat the request', {
+          retryAfterSeconds: 1,
+        });
+    }
+    const { id: _id, failure: _failure, ...gift } = giftResource(resource, acceptedAt(prepared, outcome.at));
     response.status(200).json({
       object: 'gift_dry_run',
       gift,
       funding_account: {
-        id: after.id,
-        available_before: after.availableMinor + draft.value.amount,
-        available_after: after.availableMinor,
+        id: outcome.fundingAccountId,
+        available_before: outcome.availableMinor,
+        available_after: outcome.availableMinor - asked.value.amount,
       },
     } satisfies z.output<typeof dryRunSchema>);
   };
-}
-
-async function tryAccept(deps: ApiDeps, prepared: PreparedGift) {
-  const trx = await deps.db.startTransaction().execute();
-  try {
-    await acceptGifts(trx, deps, [prepared]);
-    return await findFundingAccount(trx, prepared.gift.senderId, prepared.gift.value.currency);
-  } finally {
-    await trx.rollback().execute();
-  }
 }

@@ -10,22 +10,26 @@ export function toGiftDraft(
   request: GiftRequest,
   { principal, requestId }: { principal: Principal; requestId: string },
 ): GiftDraft {
-  const times = timesOf(request);
+  const { deliverAt, expiresAt } = timesOf(request);
   return {
     senderId: principal.senderId,
     apiKeyId: principal.apiKeyId,
     value: request.value,
     recipient: toRecipient(request),
     binding: request.binding,
-    deliverAt: times.deliverAt,
-    expiresAt: times.expiresAt,
+    deliverAt: deliverAt && notBefore2000(deliverAt),
+    expiresAt: expiresAt && notBefore2000(expiresAt),
+    acceptable: acceptableTimes({ deliverAt, expiresAt }),
     externalId: request.external_id ?? null,
     metadata: request.metadata,
     requestId,
   };
 }
 
-/** What is wrong now with the times of a request, or null: the one check that the same request may fail later. */
+/**
+ * What is wrong with the times of a request at a moment, or null. The moment is the database's: what one process refuses,
+ * no other may accept, whatever their clocks say. `acceptableTimes` says the same as bounds.
+ */
 export function timeProblem(request: GiftRequest, now: Date): Problem | null {
   const times = { ...timesOf(request), now };
   const errors = timeRules.map((rule) => rule(times)).filter((error) => error !== null);
@@ -62,6 +66,24 @@ const timeRules: ((times: Times) => FieldError | null)[] = [
       ? { pointer: '/expires_at', detail: 'must be within ten years' }
       : null,
 ];
+
+/** When no rule above refuses: from the first moment on, and before the second. */
+function acceptableTimes({ deliverAt, expiresAt }: Omit<Times, 'now'>): GiftDraft['acceptable'] {
+  const neverMs = 0;
+  const tooShort = deliverAt && expiresAt && expiresAt.getTime() - deliverAt.getTime() < shortestLifeMs;
+  const untilMs = deliverAt?.getTime() ?? (expiresAt && expiresAt.getTime() - shortestLifeMs + 1);
+  const fromMs = [deliverAt && deliverAt.getTime() - yearMs, expiresAt && expiresAt.getTime() - 10 * yearMs];
+  const known = fromMs.filter((ms) => ms !== null);
+  return {
+    from: known.length > 0 ? notBefore2000(new Date(Math.max(...known))) : null,
+    until: untilMs === null ? null : notBefore2000(new Date(tooShort ? neverMs : untilMs)),
+  };
+}
+
+/** The database has no year 0, and no gift with a time so long ago is ever accepted. */
+function notBefore2000(time: Date): Date {
+  return new Date(Math.max(time.getTime(), Date.UTC(2000)));
+}
 
 function toRecipient({ recipient, message, sender_name: senderName }: GiftRequest): Recipient {
   const words = {
