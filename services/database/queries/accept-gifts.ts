@@ -1,4 +1,4 @@
-import { type Kysely, sql } from 'kysely';
+import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { databaseFault } from '../errors.ts';
 import type { Database } from '../schema.ts';
 import type { Binding, Channel, GiftState } from '../states.ts';
@@ -20,28 +20,33 @@ export type GiftInsert = {
   external_id: string | null;
   metadata: Record<string, string>;
   request_id: string | null;
-  recipient: {
-    id: string;
-    blind_index: string;
-    masked: string;
-    sealed: string;
-    wrapped_key: string;
-    keyring_key_id: string;
-  };
+  recipient_id: string;
+  recipient_blind_index: string;
+  recipient_masked: string;
+  recipient_sealed: string;
+  recipient_wrapped_key: string;
+  recipient_keyring_key_id: string;
   transfer_id: string;
-  audit: { id: string; actor_id: string | null; data: Record<string, unknown> };
-  outbox: { queue: string; body: string; group_id: string | null; trace_header: string | null } | null;
-  /** the idempotency key to claim with it, and the answer to keep; the gift is inserted only if the key is fresh */
-  claim: {
-    scope_id: string;
-    key: string;
-    /** base64 */
-    fingerprint: string;
-    status: number;
-    /** JSON in pieces: between each two stands the moment of the accept, which only the database knows */
-    body: readonly string[];
-    location: string | null;
-  } | null;
+  audit_id: string;
+  actor_id: string | null;
+  audit_data: Record<string, unknown>;
+  /** null: a scheduled gift has no message yet */
+  outbox_queue: string | null;
+  outbox_body: string | null;
+  outbox_group_id: string | null;
+  outbox_trace_header: string | null;
+} & (KeyInsert | { [none in keyof KeyInsert]: null });
+
+/** The idempotency key to claim with a gift, and the answer to keep; the gift is inserted only if the key is fresh. */
+export type KeyInsert = {
+  scope_id: string;
+  key: string;
+  fingerprint: string;
+  status: number;
+  /** JSON, but for the moment of the accept, which only the database knows: it takes the place of the mark */
+  answer: string;
+  mark: string;
+  location: string | null;
 };
 
 /**
@@ -118,8 +123,9 @@ export async function decideAccept(
   lockWaitMs: number,
 ): Promise<DryGift> {
   const { rows } = await sql<DryGift>`
+    with asked as (${asked(sql`${JSON.stringify([gift])}::json`)})
     select outcome, other_id, funding_account_id, available_minor, ${moment} as decided_at
-    from decide_accepts(${JSON.stringify([gift])}::json, ${lockWaitMs}::integer)`.execute(db);
+    from ${decisions(sql`${lockWaitMs}::integer`)}`.execute(db);
   const [decided] = rows;
   if (!decided) throw new Error('the database decided nothing');
   return decided;
@@ -128,33 +134,50 @@ export async function decideAccept(
 /** As JavaScript writes it, so that the stored answer has the very bytes of the first. */
 const moment = sql`to_char(decided_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
+/** Flat: picking a field out of a nested one costs each row more than the field. */
+const asked = (gifts: RawBuilder<unknown>) => sql`
+      select * from rows from (json_to_recordset(${gifts}) as (
+        id uuid, sender_id uuid, currency text, amount_minor bigint, channel text, state text, binding text,
+        deliver_at timestamptz, expires_at timestamptz, "from" timestamptz, until timestamptz, external_id text,
+        metadata jsonb, request_id text, recipient_id uuid, recipient_blind_index text, recipient_masked text,
+        recipient_sealed text, recipient_wrapped_key text, recipient_keyring_key_id text, transfer_id uuid, audit_id uuid,
+        actor_id uuid, audit_data jsonb, outbox_queue text, outbox_body text, outbox_group_id text,
+        outbox_trace_header text, scope_id uuid, key text, fingerprint text, status integer, answer text, mark text,
+        location text)) with ordinality as gift (
+        id, sender_id, currency, amount_minor, channel, state, binding, deliver_at, expires_at, "from", until,
+        external_id, metadata, request_id, recipient_id, recipient_blind_index, recipient_masked, recipient_sealed,
+        recipient_wrapped_key, recipient_keyring_key_id, transfer_id, audit_id, actor_id, audit_data, outbox_queue,
+        outbox_body, outbox_group_id, outbox_trace_header, scope_id, key, fingerprint, status, answer, mark, location,
+        place)`;
+
+const decisions = (lockWaitMs: RawBuilder<unknown>) => sql`(
+        select array_agg(id order by place) as ids, array_agg(sender_id order by place) as sender_ids,
+          array_agg(currency order by place) as currencies, array_agg(amount_minor order by place) as amounts,
+          array_agg(external_id order by place) as external_ids, array_agg("from" order by place) as froms,
+          array_agg(until order by place) as untils, array_agg(scope_id order by place) as scope_ids,
+          array_agg(key order by place) as keys
+        from asked) arrays, decide_accepts(ids, sender_ids, currencies, amounts, external_ids, froms, untils, scope_ids,
+        keys, ${lockWaitMs}) d`;
+
 /** Times are the database's: what was accepted later is later in every list, whatever the clocks of the processes say. */
 const insertion = (rows: string, options: string) => sql<InsertedGift>`
     with argument as materialized (
       select ${rows}::json as gifts, ${options}::json as options
-    ), asked as (
-      select gift.* from argument, json_to_recordset(gifts) as gift (
-        id uuid, sender_id uuid, currency text, amount_minor bigint, channel text, state text, binding text,
-        deliver_at timestamptz, expires_at timestamptz, external_id text, metadata jsonb, request_id text,
-        recipient jsonb, transfer_id uuid, audit jsonb, outbox jsonb, claim json)
+    ), asked as materialized (${asked(sql`(select gifts from argument)`)}
     ), decided as materialized (
-      select d.* from argument, decide_accepts(gifts, (options ->> 'lockWaitMs')::integer) d
+      select d.* from ${decisions(sql`(select (options ->> 'lockWaitMs')::integer from argument)`)}
     ), accepted as materialized (
-      select asked.*, (asked.recipient ->> 'id')::uuid as recipient_id, d.funding_account_id, d.available_id,
-        d.reserved_id, d.decided_at
+      select asked.*, d.funding_account_id, d.available_id, d.reserved_id, d.decided_at
       from decided d join asked on asked.id = d.id where d.outcome = 'accepted'
     ), new_keys as (
       insert into idempotency_keys (scope_id, key, fingerprint, status, body, location, created_at)
-      select (claim ->> 'scope_id')::uuid, claim ->> 'key', decode(claim ->> 'fingerprint', 'base64'),
-        (claim ->> 'status')::integer,
-        array_to_string(array(select json_array_elements_text(claim -> 'body')), ${moment})::json,
-        claim ->> 'location', decided_at
-      from accepted where json_typeof(claim) = 'object'
+      select scope_id, key, decode(fingerprint, 'base64'), status, replace(answer, mark, ${moment})::json, location,
+        decided_at
+      from accepted where key is not null
     ), new_recipients as (
       insert into recipients (id, kind, blind_index, masked, sealed, wrapped_key, keyring_key_id, created_at)
-      select recipient_id, channel, decode(recipient ->> 'blind_index', 'base64'), recipient ->> 'masked',
-        decode(recipient ->> 'sealed', 'base64'), decode(recipient ->> 'wrapped_key', 'base64'),
-        recipient ->> 'keyring_key_id', decided_at
+      select recipient_id, channel, decode(recipient_blind_index, 'base64'), recipient_masked,
+        decode(recipient_sealed, 'base64'), decode(recipient_wrapped_key, 'base64'), recipient_keyring_key_id, decided_at
       from accepted
     ), new_gifts as (
       insert into gifts (id, sender_id, funding_account_id, recipient_id, channel, state, amount_minor, currency,
@@ -164,14 +187,13 @@ const insertion = (rows: string, options: string) => sql<InsertedGift>`
       from accepted
     ), new_audit_records as (
       insert into audit_records (id, action, actor_kind, actor_id, subject_kind, subject_id, request_id, data, created_at)
-      select (audit ->> 'id')::uuid, 'gift.accepted', 'api_key', (audit ->> 'actor_id')::uuid, 'gift', id, request_id,
-        audit -> 'data', decided_at
+      select audit_id, 'gift.accepted', 'api_key', actor_id, 'gift', id, request_id, audit_data, decided_at
       from accepted
     ), new_outbox as (
       insert into outbox (queue, body, group_id, trace_header, created_at, available_at)
-      select outbox ->> 'queue', outbox ->> 'body', outbox ->> 'group_id', outbox ->> 'trace_header',
-        decided_at, clock_timestamp() + make_interval(secs => (options ->> 'outboxLeaseSeconds')::integer)
-      from accepted, argument where jsonb_typeof(outbox) = 'object'
+      select outbox_queue, outbox_body, outbox_group_id, outbox_trace_header, decided_at,
+        clock_timestamp() + make_interval(secs => (options ->> 'outboxLeaseSeconds')::integer)
+      from accepted, argument where outbox_body is not null
       returning id, body
     ), new_transfers as (
       insert into ledger_transfers (id, kind, gift_id, created_at)
@@ -185,4 +207,4 @@ const insertion = (rows: string, options: string) => sql<InsertedGift>`
     select decided.id, outcome, other_id, earlier, new_outbox.id::text as outbox_id, at as decided_at
     from (select *, ${moment} as at from decided) decided
     left join accepted on accepted.id = decided.id
-    left join new_outbox on new_outbox.body = accepted.outbox ->> 'body'`;
+    left join new_outbox on new_outbox.body = accepted.outbox_body`;

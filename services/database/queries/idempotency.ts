@@ -44,20 +44,6 @@ export async function deleteExpiredIdempotencyKeys(
 
 type AskedKey = Pick<IdempotencyClaim, 'scopeId' | 'key' | 'fingerprint' | 'otherFingerprints'>;
 
-/** The answer that a key has, without taking it; `fresh` where it has none. */
-export async function findIdempotencyAnswer(
-  trx: Transaction<Database>,
-  asked: AskedKey,
-): Promise<IdempotencyAnswer> {
-  // A statement of its own: what a twin commits before the lock is free must be visible to the next one.
-  const { rows } = await sql<{ got: boolean }>`
-    select pg_try_advisory_xact_lock(hashtextextended(${`${asked.scopeId}:${asked.key}`}, 0)) as got`.execute(
-    trx,
-  );
-  if (!rows[0]?.got) return { kind: 'in_progress' };
-  return (await storedAnswer(trx, asked)) ?? { kind: 'fresh' };
-}
-
 /** The answer that a used key has. */
 export async function earlierAnswer(db: Kysely<Database>, asked: AskedKey): Promise<IdempotencyAnswer> {
   const answer = await storedAnswer(db, asked);

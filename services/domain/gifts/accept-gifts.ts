@@ -101,18 +101,25 @@ function earlierOutcome(
   claims: ReadonlyMap<string, AcceptClaim | null>,
 ): AcceptOutcome {
   if (earlier) {
-    const same = claim?.fingerprint.equals(Buffer.from(earlier.fingerprint, 'base64'));
-    const { status, body, location } = earlier;
-    return same ? { kind: 'replay', status, body, location } : { kind: 'mismatch' };
+    const { fingerprint, status, body, location } = earlier;
+    const isSame = asksFor(claim, Buffer.from(fingerprint, 'base64'));
+    return isSame ? { kind: 'replay', status, body, location } : { kind: 'mismatch' };
   }
   const twin = claims.get(other_id ?? '');
   if (!twin) throw new Error('the answer of a used idempotency key is gone');
-  if (!claim?.fingerprint.equals(twin.fingerprint)) return { kind: 'mismatch' };
+  if (!asksFor(claim, twin.fingerprint)) return { kind: 'mismatch' };
   return { kind: 'replay', status: twin.status, body: twin.bodyAt(decided_at), location: twin.location };
 }
 
-function outboxRow({ outbox }: GiftInsert, { outbox_id }: InsertedGift): OutboxRow | null {
-  if (!outbox || outbox_id === null) return null;
-  const { queue, body, group_id: groupId, trace_header: traceHeader } = outbox;
-  return { id: outbox_id, queue, body, groupId, traceHeader };
+/** Also under another version of the lookup key: a repeat may come after a rotation. */
+function asksFor(claim: AcceptClaim | null, asked: Buffer): boolean {
+  return (
+    claim !== null && [claim.fingerprint, ...(claim.otherFingerprints ?? [])].some((one) => one.equals(asked))
+  );
+}
+
+function outboxRow(insert: GiftInsert, { outbox_id: id }: InsertedGift): OutboxRow | null {
+  const { outbox_queue: queue, outbox_body: body, outbox_group_id: groupId } = insert;
+  if (id === null || queue === null || body === null) return null;
+  return { id, queue, body, groupId, traceHeader: insert.outbox_trace_header };
 }

@@ -1,6 +1,6 @@
-import type { GiftInsert } from '../../database/queries/accept-gifts.ts';
+import type { GiftInsert, KeyInsert } from '../../database/queries/accept-gifts.ts';
 import type { IdempotencyClaim } from '../../database/queries/idempotency.ts';
-import { type GiftId, newUuid, toUuid } from '../ids.ts';
+import { newUuid, toUuid } from '../ids.ts';
 import type { OutboxWriter } from '../outbox.ts';
 import type { PreparedGift } from './prepare-gift.ts';
 
@@ -28,35 +28,56 @@ export function toInsert(
     external_id: gift.externalId,
     metadata: gift.metadata,
     request_id: draft.requestId,
-    recipient: {
-      id: sealed.id,
-      blind_index: sealed.blind_index.toString('base64'),
-      masked: sealed.masked,
-      sealed: sealed.sealed.toString('base64'),
-      wrapped_key: (sealed.wrapped_key as Buffer).toString('base64'),
-      keyring_key_id: sealed.keyring_key_id,
-    },
+    recipient_id: sealed.id,
+    recipient_blind_index: sealed.blind_index.toString('base64'),
+    recipient_masked: sealed.masked,
+    recipient_sealed: sealed.sealed.toString('base64'),
+    recipient_wrapped_key: (sealed.wrapped_key as Buffer).toString('base64'),
+    recipient_keyring_key_id: sealed.keyring_key_id,
     transfer_id: newUuid(),
-    audit: { id: newUuid(), actor_id: toUuid(draft.apiKeyId), data: { state: gift.state } },
-    outbox: gift.state === 'queued' ? deliverMessage(outbox, gift.id, gift.senderId, draft.requestId) : null,
-    claim: claim && toStoredClaim(claim),
+    audit_id: newUuid(),
+    actor_id: toUuid(draft.apiKeyId),
+    audit_data: { state: gift.state },
+    ...messageOf(outbox, { gift, draft }),
+    ...(claim ? toKeyInsert(claim) : noKey),
   };
 }
 
-function deliverMessage(outbox: OutboxWriter, id: GiftId, senderId: string, requestId: string | null) {
-  return outbox.row({ type: 'gift.deliver', version: 1, id }, { groupId: senderId, requestId });
+function messageOf(outbox: OutboxWriter, { gift, draft }: Pick<PreparedGift, 'gift' | 'draft'>) {
+  const { id, senderId: groupId } = gift;
+  const row =
+    gift.state === 'queued'
+      ? outbox.row({ type: 'gift.deliver', version: 1, id }, { groupId, requestId: draft.requestId })
+      : null;
+  return {
+    outbox_queue: row?.queue ?? null,
+    outbox_body: row?.body ?? null,
+    outbox_group_id: row?.group_id ?? null,
+    outbox_trace_header: row?.trace_header ?? null,
+  };
 }
 
-function toStoredClaim({
-  scopeId,
-  key,
-  fingerprint,
-  status,
-  bodyAt,
-  location,
-}: AcceptClaim): GiftInsert['claim'] {
-  // Nobody can guess it, so no text of the sender's is cut by it.
+const noKey = {
+  scope_id: null,
+  key: null,
+  fingerprint: null,
+  status: null,
+  answer: null,
+  mark: null,
+  location: null,
+};
+
+function toKeyInsert({ scopeId, key, fingerprint, status, bodyAt, location }: AcceptClaim): KeyInsert {
+  // Nobody can guess it, so it is in no text of the sender's.
   const mark = newUuid();
-  const body = JSON.stringify(bodyAt(mark)).split(mark);
-  return { scope_id: scopeId, key, fingerprint: fingerprint.toString('base64'), status, body, location };
+  const answer = JSON.stringify(bodyAt(mark));
+  return {
+    scope_id: scopeId,
+    key,
+    fingerprint: fingerprint.toString('base64'),
+    status,
+    answer,
+    mark,
+    location,
+  };
 }

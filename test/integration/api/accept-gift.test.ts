@@ -170,6 +170,7 @@ describe('POST /v1/gifts 402, 409, 422: what the sender can mend', () => {
     expect(answer.status).toBe(402);
     expect(answer.body).toMatchObject({
       code: 'funding_insufficient',
+      retryable: true,
       errors: [{ pointer: '/value/amount' }],
     });
     const smaller = { ...giftRequest, value: { amount: 900, currency: 'EUR' } };
@@ -187,10 +188,15 @@ describe('POST /v1/gifts 402, 409, 422: what the sender can mend', () => {
 
   test('409 external_id_taken: unique per sender, for ever', async () => {
     const body = { ...giftRequest, external_id: 'bonus-2026-ada' };
-    expect((await postGift(api, sender, body)).status).toBe(202);
+    const first = await postGift(api, sender, body);
+    expect(first.status).toBe(202);
     const again = await postGift(api, sender, body);
     expect(again.status).toBe(409);
-    expect(again.body).toMatchObject({ code: 'external_id_taken', errors: [{ pointer: '/external_id' }] });
+    expect(again.body).toMatchObject({
+      code: 'external_id_taken',
+      gift_id: first.body.id,
+      errors: [{ pointer: '/external_id' }],
+    });
     expect((await postGift(api, await api.sender(), body)).status).toBe(202);
   });
 

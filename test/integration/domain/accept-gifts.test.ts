@@ -47,7 +47,9 @@ const accept = (accepts: GiftAccept[], lockWaitMs = 200) =>
 
 /** What became of each, as one word. */
 const words = async (accepts: GiftAccept[], lockWaitMs = 200) =>
-  (await accept(accepts, lockWaitMs)).map((outcome) => (outcome.kind === 'refused' ? outcome.error.code : outcome.kind));
+  (await accept(accepts, lockWaitMs)).map((outcome) =>
+    outcome.kind === 'refused' ? outcome.error.code : outcome.kind,
+  );
 
 const euros = (amount: number): Partial<GiftDraft> => ({ value: { amount, currency: 'EUR' } });
 
@@ -80,7 +82,7 @@ test('gifts of several senders are accepted together, each with its own outbox r
   const accepts = [ask(rich), ask(other), ask(rich)];
   const outcomes = await accept(accepts);
   const bodies = outcomes.map((outcome) => ('outboxRow' in outcome ? outcome.outboxRow?.body : outcome));
-  expect(bodies).toEqual(accepts.map(({ insert }) => insert.outbox?.body));
+  expect(bodies).toEqual(accepts.map(({ insert }) => insert.outbox_body));
   expect((await balances(database.db, rich)).reserved).toBe(5_000);
   expect((await balances(database.db, other)).reserved).toBe(2_500);
 });
