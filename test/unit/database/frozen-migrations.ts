@@ -13,6 +13,7 @@ export const frozenMigrations: Readonly<Record<string, string>> = {
   '2026-11-28-111-ends-end-children.ts': '2d812acb2e64751798d66aabdd0df0a4db275853696bcc802564f4f89e6385e3',
   '2026-11-28-120-parked-outbox.ts': 'a6d808a2688acc1a37dc8e1eddd58b6f149fc1f83c61ab8b62a2a9f599165b97',
   '2026-11-28-140-balances.ts': 'e21d26992c088da9ce76a088f41250a9dc485b2b6e2f14fee1b0524915afe85d',
+  '2026-11-28-141-decide-accepts.ts': '03d13305ccc5ebce2777175974b8f23a9d020c5ec06f5dc5e44331977c77b2d1',
   '2026-11-28-150-ledger-vocabulary.ts': '0c744f0b1d1d361766a07d6e0aae2e8b67c98308490f642d577f30f2e2b6ee27',
   '2026-11-28-151-ledger-subjects.ts': '522cb8933e60bb620f187fb01c60876c156ac7803242d5eba24327eebadfb4a2',
   '2026-11-28-170-sliding-budgets.ts': '588bdd55247de840eea3822b1cf81658f033ab491cfd1bcde626f4610978d4aa',
