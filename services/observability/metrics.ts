@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { acceptMetrics } from './accept-metrics.ts';
 import { databaseMetrics } from './database-metrics.ts';
 import { scraping } from './scraping.ts';
 
@@ -22,6 +23,7 @@ export function createMetrics(registry = new Registry(), options: MetricsOptions
   return {
     registry,
     ...giftMetrics(make),
+    ...acceptMetrics(make),
     ...queueMetrics(make),
     ...reconcilerMetrics(make),
     ...serviceMetrics(make),
@@ -33,7 +35,7 @@ export function createMetrics(registry = new Registry(), options: MetricsOptions
   };
 }
 
-export type Makers = ReturnType<typeof makers>;
+type Makers = ReturnType<typeof makers>;
 
 function makers(registry: Registry) {
   const config = <L extends string>(name: string, help: string, labelNames: readonly L[]) => ({
@@ -62,23 +64,8 @@ const WORK_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 3
 /** Seconds that a message may be old: from at once to the four days after which SQS drops it. */
 const AGE_BUCKETS = [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400, 345_600];
 
-function giftMetrics({ counter, gauge, histogram }: Makers) {
+function giftMetrics({ counter, histogram }: Makers) {
   return {
-    giftsAccepted: counter('gifts_accepted_total', 'Gifts accepted.', ['recipient_type']),
-    acceptsWaiting: gauge(
-      'accepts_waiting',
-      'Requests whose gift no statement has taken yet, with all others or with their own sender alone.',
-      ['lane'],
-    ),
-    acceptsBusy: counter(
-      'accepts_busy_total',
-      'Times that a gift was not decided, as somebody held the account of its sender.',
-    ),
-    acceptsDropped: counter(
-      'accepts_dropped_total',
-      'Requests that were given up before they had an outcome: the caller went away, or it took too long.',
-      ['reason'],
-    ),
     giftsProcessed: counter('gifts_processed_total', 'Gifts whose message was brought to its end.', [
       'outcome',
     ]),
