@@ -27,10 +27,7 @@ export async function sendWhatIsTaken<M extends Carrier, R extends Result>(
   const lacking = abilities.lacking(queueUrl);
   const tried = messages.map((message) => leaveOut(message, lacking));
   const results = await send(tried);
-  for (const extra of extras) {
-    const taken = tried.some((message, index) => carries(message, extra) && results[index]?.ok === true);
-    if (taken) abilities.learn(queueUrl, extra, true);
-  }
+  learnTaken(abilities, queueUrl, tried, results);
   for (const reduction of reductions) {
     const indexes = [...tried.keys()].filter(
       (index) =>
@@ -38,13 +35,27 @@ export async function sendWhatIsTaken<M extends Carrier, R extends Result>(
         isRefusedForExtras(abilities, queueUrl, tried[index], results[index]),
     );
     if (indexes.length === 0) continue;
-    const again = await send(indexes.map((index) => leaveOut(tried[index] as M, reduction)));
+    const reduced = indexes.map((index) => leaveOut(tried[index] as M, reduction));
+    const again = await send(reduced);
+    learnTaken(abilities, queueUrl, reduced, again);
     // Said of all or of none: a queue that takes this of one message takes it of each.
     if (again.some(({ ok }) => ok)) for (const extra of reduction) abilities.learn(queueUrl, extra, false);
     for (const [position, index] of indexes.entries())
       results[index] = again[position] ?? (results[index] as R);
   }
   return results;
+}
+
+function learnTaken(
+  abilities: SendAbilities,
+  queueUrl: string,
+  messages: readonly Carrier[],
+  results: readonly Result[],
+): void {
+  for (const extra of extras) {
+    const taken = messages.some((message, index) => carries(message, extra) && results[index]?.ok === true);
+    if (taken) abilities.learn(queueUrl, extra, true);
+  }
 }
 
 function isRefusedForExtras(

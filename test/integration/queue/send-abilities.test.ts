@@ -53,6 +53,7 @@ test('the optional is not required: a queue that refuses group ids gets its mess
   });
   expect(await send(gifts(10))).toEqual(allOk(10));
   expect(requests()).toBe(2);
+  expect(behind.clients.abilities.read(queue.url)).toEqual({ message_group_ids: false, trace_headers: true });
   expect(await send(gifts(10))).toEqual(allOk(10));
   expect(requests()).toBe(3);
   expect(sentWith().slice(-10)).toEqual(Array.from({ length: 10 }, () => ['MessageSystemAttributes']));
