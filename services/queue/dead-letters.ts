@@ -50,7 +50,7 @@ export class DeadLetters {
     this.#url = deadLetterUrl;
     this.#options = options;
     this.#visibilityTimeoutSeconds = options.visibilityTimeoutSeconds ?? 120;
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now ?? steadyNow;
     this.#hold = new DeadLetterHold({
       visibilityTimeoutSeconds: this.#visibilityTimeoutSeconds,
       now: this.#now,
@@ -182,6 +182,11 @@ function receiveSizes(room: number, receivers: number): number[] {
   return Array.from({ length: count }, (_, index) =>
     Math.min(maxBatchEntries, room - index * maxBatchEntries),
   );
+}
+
+/** The time of day at the start, counted on by a clock that never steps: a hold must not outlive its visibility. */
+function steadyNow(): number {
+  return performance.timeOrigin + performance.now();
 }
 
 function byMessageId<T>(messages: readonly QueueMessage[], values: readonly T[]): Map<string, T | undefined> {

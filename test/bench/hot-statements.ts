@@ -63,7 +63,7 @@ function ofClaimLinks({ senderId, apiKeyId }: FundedSender): Statements {
   const resend = { senderId, apiKeyId, giftId, requestId: null, ...unkeyed };
   return [
     ['show a claim page', (trx) => findClaimable(trx, toUuid(giftId))],
-    ['claim a voucher', (trx) => claimVoucher(trx, { keyring }, request, new Date())],
+    ['claim a voucher', (trx) => claimVoucher(trx, { keyring }, request)],
     ['resend a gift', (trx) => resendGift(trx, { outbox, policy: { cooldownSeconds: 0, limit: 2 } }, resend)],
   ];
 }

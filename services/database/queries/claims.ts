@@ -41,32 +41,31 @@ export type ClaimInsert = {
   idempotencyKey: string;
   requestId: string | null;
   auditId: string;
-  createdAt: Date;
   version: string;
 };
 
 /**
  * The claim, the gift's state and the audit record, in one statement, for a gift that is still as it was read.
- * @returns whether it was
+ * @returns when it was made, by the database's clock as all of a gift's story; null when the gift has changed
  */
-export async function insertClaim(db: Kysely<Database>, claim: ClaimInsert): Promise<boolean> {
-  const { rows } = await sql<{ done: boolean }>`
+export async function insertClaim(db: Kysely<Database>, claim: ClaimInsert): Promise<Date | null> {
+  const { rows } = await sql<{ at: Date }>`
     with ${briefly}, moved as (
-      update gifts set state = 'claimed', state_changed_at = ${claim.createdAt}
+      update gifts set state = 'claimed', state_changed_at = clock_timestamp()
       where id = ${claim.giftId} and xmin::text = ${claim.version} and (select bounded from briefly)
-      returning id
+      returning id, state_changed_at as at
     ), new_claim as (
       insert into claims (id, gift_id, voucher_id, binding, idempotency_key, created_at)
       select ${claim.id}::uuid, id, ${claim.voucherId}::uuid, ${claim.binding}, ${claim.idempotencyKey},
-        ${claim.createdAt}::timestamptz from moved
+        at from moved
     ), new_audit_record as (
       insert into audit_records (id, action, actor_kind, subject_kind, subject_id, request_id, data, created_at)
       select ${claim.auditId}::uuid, 'gift.claimed', 'recipient', 'gift', id, ${claim.requestId},
         jsonb_build_object('claim_id', ${claim.id}::text, 'binding', ${claim.binding}::text),
-        ${claim.createdAt}::timestamptz from moved
+        at from moved
     )
-    select exists (select from moved) as done`.execute(db);
-  return rows[0]?.done === true;
+    select at from moved`.execute(db);
+  return rows[0]?.at ?? null;
 }
 
 function selectClaimable(giftId: string) {

@@ -3,8 +3,9 @@ import type { Database } from '../schema.ts';
 
 /**
  * Closes at most `limit` of each of what was left open: a reminder whose worker died, which nobody may send again; a delivery
- * of a gift that has ended; an attempt of a delivery that is not being sent. Only the first comes about by itself: a worker
- * can die at any time. The others are ended with what they hang on, and are looked for in case that ever fails.
+ * of a gift that has ended, or of one that counts as delivered since a mail in doubt, whose repeat has not come for two days; an
+ * attempt of a delivery that is not being sent. The first and the repeat come about by themselves: a worker can die, a message
+ * be lost at any time. The others are ended with what they hang on, and are looked for in case that ever fails.
  *
  * @returns how many were closed
  */
@@ -24,7 +25,9 @@ export async function closeLeftovers(trx: Transaction<Database>, limit: number):
     ), orphaned as materialized (
       select d.id, g.state as gift_state from deliveries d join gifts g on g.id = d.gift_id
       where d.state in ('pending', 'sending', 'deferred')
-        and g.state in ('claimed', 'failed', 'rejected', 'cancelled', 'expired')
+        and (g.state in ('claimed', 'failed', 'rejected', 'cancelled', 'expired')
+          or (g.state = 'delivered' and d.purpose = 'gift' and d.state = 'deferred'
+            and d.state_changed_at < clock_timestamp() - interval '2 days'))
         and d.id not in (select id from abandoned)
       limit ${limit} for no key update of d skip locked
     ), ended as (

@@ -18,7 +18,8 @@ export type SettlementInput = {
   class: FailureClass | null;
   code: string | null;
   reason: string | null;
-  next_attempt_at: string | null;
+  /** from now on: when that is, the database's clock tells, which is asked whether it has come */
+  next_attempt_seconds: number | null;
   /** of what is in doubt and will be sent once more; null when it will not */
   repeat_seconds: number | null;
   /** whether a failed delivery may never be sent again */
@@ -45,7 +46,7 @@ export async function settleClaimedDeliveries(
     with input as (
       select * from json_to_recordset(${JSON.stringify(input)}::json) as settlement (
         delivery_id uuid, attempt integer, outcome text, class text, code text, reason text,
-        next_attempt_at timestamptz, final boolean, forgiven boolean, repeat_seconds integer, transfer_id uuid, audit_ids json)
+        next_attempt_seconds float8, final boolean, forgiven boolean, repeat_seconds integer, transfer_id uuid, audit_ids json)
     ), ${briefly}, locked as materialized (
       select g.id, g.state, g.funding_account_id, g.currency, g.amount_minor, g.request_id from gifts g
       where g.id in (select d.gift_id from deliveries d join input on input.delivery_id = d.id)
@@ -63,8 +64,8 @@ export async function settleClaimedDeliveries(
         and (d.purpose <> 'gift' or locked.state <> 'queued')
       returning d.id as delivery_id, d.gift_id, d.purpose, d.channel, locked.state as gift_state,
         locked.funding_account_id, locked.currency, locked.amount_minor, locked.request_id, input.attempt,
-        input.outcome, input.class, input.code, input.reason, coalesce(input.next_attempt_at,
-          clock_timestamp() + make_interval(secs => input.repeat_seconds)) as next_attempt_at, input.transfer_id, input.audit_ids
+        input.outcome, input.class, input.code, input.reason, clock_timestamp() + make_interval(secs =>
+          coalesce(input.next_attempt_seconds, input.repeat_seconds)) as next_attempt_at, input.transfer_id, input.audit_ids
     ), closed as (
       update delivery_attempts a set outcome = s.outcome, class = s.class, code = s.code, reason = s.reason,
         next_attempt_at = s.next_attempt_at, finished_at = clock_timestamp()

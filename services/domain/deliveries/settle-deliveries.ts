@@ -47,7 +47,8 @@ function toInput(settlement: Settlement) {
     class: failure?.class ?? null,
     code: failure?.code ?? null,
     reason: failure?.reason ?? null,
-    next_attempt_at: settlement.outcome === 'retry' ? settlement.nextAttemptAt.toISOString() : null,
+    next_attempt_seconds:
+      settlement.outcome === 'retry' ? (settlement.nextAttemptAt.getTime() - Date.now()) / 1_000 : null,
     forgiven: settlement.outcome === 'retry' && settlement.forgiven === true,
     repeat_seconds: settlement.outcome === 'in_doubt' ? settlement.repeatSeconds : null,
     final: settlement.outcome === 'dead_letter' && settlement.final === true,

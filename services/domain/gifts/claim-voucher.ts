@@ -33,22 +33,17 @@ export async function claimVoucher(
   db: Kysely<Database>,
   deps: { keyring: Keyring },
   request: ClaimRequest,
-  now: Date,
 ): Promise<Claim> {
   const giftId = claimedGift(request.token);
   return await untilDone(async () => {
     const row = provenBy(deps.keyring, request.token, giftId, await findClaimable(db, toUuid(giftId)));
-    if (row.claim_id !== null && row.claim_key === request.idempotencyKey) {
-      return toClaim(deps.keyring, row, {
-        id: row.claim_id,
-        createdAt: row.claimed_at ?? now,
-        replayed: true,
-      });
+    if (row.claim_id !== null && row.claimed_at !== null && row.claim_key === request.idempotencyKey) {
+      return toClaim(deps.keyring, row, { id: row.claim_id, createdAt: row.claimed_at, replayed: true });
     }
     const refusal = refusals[claimStatus(row)];
     if (refusal) throw refusal();
     const id = toUuid(newId('clm'));
-    const done = await insertClaim(db, {
+    const createdAt = await insertClaim(db, {
       id,
       giftId: row.id,
       voucherId: voucherOf(row).id,
@@ -56,10 +51,9 @@ export async function claimVoucher(
       idempotencyKey: request.idempotencyKey,
       requestId: request.requestId,
       auditId: newUuid(),
-      createdAt: now,
       version: row.version,
     });
-    return done ? toClaim(deps.keyring, row, { id, createdAt: now, replayed: false }) : undefined;
+    return createdAt ? toClaim(deps.keyring, row, { id, createdAt, replayed: false }) : undefined;
   });
 }
 

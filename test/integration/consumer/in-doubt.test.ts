@@ -88,9 +88,7 @@ describe('an outcome in doubt is not repeated like a failure', () => {
     const token = claimToken(keyring, id, 1);
     expect((await readClaimLink(world.database.db, { keyring }, token)).status).toBe('open');
     const request = { token, idempotencyKey: 'k', requestId: null };
-    await world.database.db
-      .transaction()
-      .execute((trx) => claimVoucher(trx, { keyring }, request, new Date()));
+    await world.database.db.transaction().execute((trx) => claimVoucher(trx, { keyring }, request));
     await queueIsEmpty();
     expect(copies()).toHaveLength(1);
     expect(await attemptsOf(id)).toHaveLength(1);

@@ -47,7 +47,7 @@ async function giftsOfEveryFate({ acceptOne, claimOne, sent, transaction }: Stag
     idempotencyKey: 'claimed',
     requestId: null,
   };
-  await transaction((trx) => claimVoucher(trx, { keyring }, proof, new Date()));
+  await transaction((trx) => claimVoucher(trx, { keyring }, proof));
   const ids = Object.entries(gifts).map(([fate, id]: [string, GiftId]) => [fate, toUuid(id)]);
   return Object.fromEntries(ids) as Fates;
 }

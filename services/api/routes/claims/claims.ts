@@ -62,7 +62,7 @@ export function makeClaim(deps: ApiDeps): RequestHandler {
     const detail = refusal(idempotencyKey);
     if (detail !== null) throw invalid([{ header: 'Idempotency-Key', detail }]);
     const proof = { token, idempotencyKey, requestId: requestIdOf(response) };
-    const claim = await claimVoucher(deps.db, deps, proof, deps.clock());
+    const claim = await claimVoucher(deps.db, deps, proof);
     extendContext({ gift_id: claim.giftId });
     if (claim.replayed) response.setHeader('Idempotency-Replayed', 'true');
     if (wantsPage(request)) sendPage(response, 200, claimedPage(claim));
