@@ -75,7 +75,7 @@ const rules: Rule[] = [
     code === 'ETLS' ||
     code === 'EREQUIRETLS' ||
     command === 'STARTTLS' ||
-    /CERT|TLS|SSL|ALTNAME/.test(originalCode)
+    /CERT|SIGNATURE|TLS|SSL|EPROTO/.test(originalCode)
       ? ofPeer('all', 'mail_tls_refused', 'the mail server offers no TLS that can be trusted')
       : null,
   ({ name }) =>

@@ -29,6 +29,9 @@ export function parseSmtpUrl(text: string): SmtpServer | { problem: string } {
   if (!isKnown || others.length > 0) {
     return { problem: 'may have one parameter: tls=required (default), tls=opportunistic or tls=none' };
   }
+  if (!isDecodable(url)) {
+    return { problem: 'has a % in its user, password or host that is no percent-encoding: write it as %25' };
+  }
   if (secure && tls[0] !== undefined && tls[0] !== 'required') {
     return { problem: 'asks for TLS with smtps:// and against it with tls=: choose one' };
   }
@@ -40,6 +43,19 @@ export function parseSmtpUrl(text: string): SmtpServer | { problem: string } {
     tls: (tls[0] ?? 'required') as SmtpServer['tls'],
     ...authOf(url),
   };
+}
+
+function isDecodable({ username, password, hostname }: URL): boolean {
+  return [username, password, hostname].every(decodes);
+}
+
+function decodes(part: string): boolean {
+  try {
+    decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function hostOf(hostname: string): string {

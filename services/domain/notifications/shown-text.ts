@@ -10,9 +10,10 @@ export function oneLine(text: string): string {
     .trim();
 }
 
-/** A sender's name as mails and pages show it. */
+/** A sender's name as mails and pages show it. One that shows nothing would leave a hole in the sentence. */
 export function shownName(name: string): string {
-  return oneLine(name) || 'Somebody';
+  const shown = oneLine(name);
+  return isBlank(shown) ? 'Somebody' : shown;
 }
 
 /** A personal message keeps its line breaks and loses every other control character. */

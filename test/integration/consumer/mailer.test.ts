@@ -186,6 +186,31 @@ describe('on the wire', () => {
     expect(received?.html).toContain('<p>Claim it</p>');
   });
 
+  test.each([
+    '=?utf-8?B?UGF5UGFs?= sent you a gift',
+    'Ada =?utf-8?Q?=50ayPal?= sent you',
+    '=?utf-8?Q?a b?=',
+    `${'Ünïcödé '.repeat(12)}=?utf-8?B?UGF5UGFs?=`,
+    'a =? b',
+  ])('what a mail program would decode is shown as it was written: %j', async (subject) => {
+    await mailer.send({ ...mail, subject }, never());
+    expect(server.mails()[0]?.subject).toBe(subject);
+  });
+
+  test('a sender name of any punctuation is one mailbox', async () => {
+    mailer.close();
+    mailer = createMailer({
+      server: serverAt(server.url),
+      from: { ...from, name: 'Gifts: best, "really" <x>;' },
+      maxConnections: 1,
+      times,
+    });
+    await mailer.send(mail, never());
+    expect(server.mails()[0]?.headers.get('from')).toBe(
+      String.raw`"Gifts: best, \"really\" <x>;" <gifts@mail.example.com>`,
+    );
+  });
+
   test.each(['Gift\r\nBcc: eve@example.com', 'Gift\nBcc: eve@example.com', 'Gift\u2028Bcc: eve@example.com'])(
     'a subject adds no header and no recipient: %j',
     async (subject) => {
