@@ -19,3 +19,12 @@ declare module '*/bootstrap/installed.mjs' {
   }
   export function missingPackages(lock: LockFile, record: LockFile): string[];
 }
+
+declare module '*/bootstrap/progress.mjs' {
+  export function describeInstall(state: {
+    wanted: number;
+    unpacked: number;
+    writtenBytes: number;
+    hasNode: boolean;
+  }): string;
+}

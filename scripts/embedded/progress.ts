@@ -19,14 +19,36 @@ export function createProgress(out: NodeJS.WriteStream = process.stdout): Progre
     styleText(format, text, { stream: out });
   const colours = new Map<string, (typeof COLOURS)[number]>();
   // Steps that run at the same time share the terminal's last line, so that each can be replaced by its outcome.
-  const running = new Set<string>();
+  const running = new Map<string, number>();
+  const waiting = () =>
+    [...running].map(([title, since]) => `${title} (${secondsSince(since)} s)`).join(', ');
   const clear = () => isTerminal && running.size > 0 && out.write('\r\u001b[2K');
-  const redraw = () =>
-    isTerminal && running.size > 0 && out.write(paint('dim', `  … ${[...running].join(', ')}`));
+  const redraw = () => isTerminal && running.size > 0 && out.write(paint('dim', `  … ${waiting()}`));
   const write = (line: string) => {
     clear();
     out.write(`${line}\n`);
     redraw();
+  };
+  // A line that stands still looks like a start that hangs: seconds move on a terminal, elsewhere a line says what is waited for.
+  let ticking: ReturnType<typeof setInterval> | undefined;
+  const tick = () => {
+    if (isTerminal) {
+      clear();
+      redraw();
+    } else out.write(`  … ${waiting()}\n`);
+  };
+  const begin = (title: string) => {
+    clear();
+    running.set(title, performance.now());
+    redraw();
+    ticking ??= setInterval(tick, isTerminal ? 1_000 : 10_000).unref();
+  };
+  const finish = (title: string) => {
+    clear();
+    running.delete(title);
+    if (running.size > 0) return;
+    clearInterval(ticking);
+    ticking = undefined;
   };
   return {
     say: (line) => write(line),
@@ -34,14 +56,11 @@ export function createProgress(out: NodeJS.WriteStream = process.stdout): Progre
     async step(title, run, outcome = () => '') {
       const startedAt = performance.now();
       const end = (mark: string, rest: string) => {
-        clear();
-        running.delete(title);
+        finish(title);
         const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
         write(`${mark} ${title}${rest} ${paint('dim', `(${seconds} s)`)}`);
       };
-      clear();
-      running.add(title);
-      redraw();
+      begin(title);
       try {
         const result = await run();
         end(paint('green', '✔'), outcome(result));
@@ -56,4 +75,8 @@ export function createProgress(out: NodeJS.WriteStream = process.stdout): Progre
       write(`${paint(colours.get(part) ?? 'cyan', part.padEnd(NAME_WIDTH))} ${paint('dim', '│')} ${line}`);
     },
   };
+}
+
+function secondsSince(startedAt: number): number {
+  return Math.round((performance.now() - startedAt) / 1000);
 }
