@@ -4,14 +4,26 @@ import { arch, cpus, platform, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { styleText } from 'node:util';
 
-const BENCHES: Record<string, string> = {
-  consumer: 'our consumer runtime beside sqs-consumer and squiss-ts',
-  accept: 'accepts beside a bare loop that runs the same statements',
-  relay: 'outbox rows published beside a loop that only sends',
-  'end-to-end': 'gifts from the request to the mail',
-  redrive: 'dead letters sent again, the queue alone',
-  reconcile: 'dead letters judged and sent again by the reconciler',
-  explain: 'pages that hot statements touch as gifts grow',
+/** How PostgreSQL commits: as in production first, then without waiting for the disk, which flatters what commits often. */
+const DURABILITIES = {
+  production: 'PostgreSQL as in production: fsync=on, synchronous_commit=on',
+  none: 'PostgreSQL with fsync=off: no commit waits for the disk',
+} as const;
+
+type Durability = keyof typeof DURABILITIES;
+
+const both: Durability[] = ['production', 'none'];
+/** Without a database, or counting what no disk changes. */
+const once: Durability[] = ['none'];
+
+const BENCHES: Record<string, { what: string; durabilities: Durability[] }> = {
+  consumer: { what: 'our consumer runtime beside sqs-consumer and squiss-ts', durabilities: once },
+  accept: { what: 'accepts beside a bare loop that runs the same statements', durabilities: both },
+  relay: { what: 'outbox rows published beside a loop that only sends', durabilities: both },
+  'end-to-end': { what: 'gifts from the request to the mail', durabilities: both },
+  redrive: { what: 'dead letters sent again, the queue alone', durabilities: once },
+  reconcile: { what: 'dead letters judged and sent again by the reconciler', durabilities: both },
+  explain: { what: 'pages that hot statements touch as gifts grow', durabilities: once },
 };
 
 const asked = process.argv.slice(2);
@@ -29,14 +41,23 @@ console.log(
 
 const failed = Object.entries(BENCHES)
   .filter(([name]) => asked.length === 0 || asked.includes(name))
-  .filter(([name, what]) => {
+  .filter(([name, { what, durabilities }]) => {
     console.log(`\n${styleText('bold', name)}: ${what}`);
-    // A process each: what one leaves in memory or in the JIT must not be measured in the next.
-    const flags = ['--expose-gc', '--disable-warning=ExperimentalWarning'];
-    return (
-      spawnSync(process.execPath, [...flags, resolve(`test/bench/${name}.ts`)], { stdio: 'inherit' })
-        .status !== 0
-    );
+    const statuses = durabilities.map((durability) => {
+      if (durabilities.length > 1) console.log(DURABILITIES[durability]);
+      return measure(name, durability);
+    });
+    return statuses.some((status) => status !== 0);
   });
 for (const [name] of failed) console.error(`✘ ${name} failed`);
+
+/** A process each: what one leaves in memory or in the JIT must not be measured in the next. */
+function measure(name: string, durability: Durability): number | null {
+  const flags = ['--expose-gc', '--disable-warning=ExperimentalWarning'];
+  return spawnSync(process.execPath, [...flags, resolve(`test/bench/${name}.ts`)], {
+    stdio: 'inherit',
+    env: { ...process.env, POSTGRES_DURABILITY: durability },
+  }).status;
+}
+
 process.exitCode = failed.length === 0 ? 0 : 1;
