@@ -48,6 +48,14 @@ export async function readBounds(db: Kysely<Database>): Promise<Partial<Bounds>>
   return Object.fromEntries(rows.map(({ name, ms }) => [name, ms]));
 }
 
+/** For the rest of the transaction: where a pooler starts the session, nothing but the role's bounds hold until then. */
+export async function liftBounds(trx: Kysely<unknown>): Promise<void> {
+  const names = Object.keys(unbounded);
+  await sql`select set_config(name, '0', true) from pg_settings where name = any (${names}::text[])`.execute(
+    trx,
+  );
+}
+
 /** Bounds that are not in force at all: 0 means none. */
 export function missingBounds(found: Partial<Bounds>): string[] {
   return Object.entries(found).flatMap(([name, ms]) => (ms === 0 ? [name] : []));

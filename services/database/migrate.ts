@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { type Migration, type MigrationResult, Migrator } from 'kysely/migration';
+import { liftBounds } from './bounds.ts';
 import { migrations as shipped } from './migrations/index.ts';
 import type { Database } from './schema.ts';
 
@@ -14,10 +15,22 @@ export async function migrate(
   db: Kysely<Database>,
   migrations: Record<string, Migration> = shipped,
 ): Promise<string[]> {
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => unhurried(migrations) } });
   const { error, results = [] } = await migrator.migrateToLatest();
   if (error !== undefined) throw new MigrationFailedError(failedMigration(results), error);
   return results.map((result) => result.migrationName);
+}
+
+/** A migration may take its time, whatever the role is given for serving: ended halfway, it would begin anew for ever. */
+function unhurried(migrations: Record<string, Migration>): Record<string, Migration> {
+  const entries = Object.entries(migrations).map(([name, migration]) => {
+    const up: Migration['up'] = async (db) => {
+      await liftBounds(db);
+      await migration.up(db);
+    };
+    return [name, { ...migration, up }] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 /** Names of shipped migrations that the database has not seen: a process must not serve before there are none. */

@@ -1,9 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
+import type { Migration } from 'kysely/migration';
 import { createDatabase, type DatabaseClient } from '../../../services/database/client.ts';
 import { MigrationFailedError, migrate, pendingMigrations } from '../../../services/database/migrate.ts';
 import { migrations } from '../../../services/database/migrations/index.ts';
-import { createEmptyDatabase, serverUrl, withDatabaseName } from '../../support/database.ts';
+import {
+  createEmptyDatabase,
+  createTestDatabase,
+  serverUrl,
+  withDatabaseName,
+} from '../../support/database.ts';
 
 describe('migrate', () => {
   const name = `largesse_migrate_${process.pid}`;
@@ -53,4 +59,24 @@ describe('migrate', () => {
     expect(ran.flat().toSorted()).toEqual(Object.keys(migrations).toSorted());
     expect(await pendingMigrations(client.db)).toEqual([]);
   });
+});
+
+test('a migration takes longer than what serving is bounded by', async () => {
+  const database = await createTestDatabase();
+  const url = new URL(database.url);
+  url.searchParams.set('options', '-c statement_timeout=200 -c transaction_timeout=200');
+  const hurried = createDatabase({
+    connectionString: url.href,
+    poolMax: 2,
+    applicationName: 'largesse-test',
+  });
+  const slow: Migration = {
+    up: async (db) => {
+      await sql`select pg_sleep(0.5)`.execute(db);
+    },
+  };
+  const applied = await migrate(hurried.db, { ...migrations, '9999-slow': slow });
+  expect(applied).toContain('9999-slow');
+  await hurried.db.destroy();
+  await database.drop();
 });
