@@ -8,6 +8,7 @@ import {
   parseKeyring,
 } from '../../../services/domain/recipients/keyring.ts';
 import { createApiKey } from '../../../services/domain/senders/create-api-key.ts';
+import { defaultPolicy } from '../../../services/reconciler/default-policy.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { type Emulator, startEmulator } from '../../support/emulator.ts';
 import { type FaultProxy, startFaultProxy } from '../../support/fault-proxy.ts';
@@ -61,6 +62,8 @@ export async function createSystem(): Promise<System> {
   await writeFile(keyringFile, keyringText, { mode: 0o600 });
   const keyring = parseKeyring(keyringText);
   const queueName = uniqueQueueName('gifts');
+  const policyFile = join(folder, 'policy.json');
+  await writeFile(policyFile, JSON.stringify(impatientPolicy));
   const shared = sharedEnv({ databaseUrl: database.url, keyringFile, queueName });
   const startWaitingConsumer = async (env: Record<string, string> = {}) => {
     const more = { AWS_ENDPOINT_URL_SQS: consumerProxy.endpoint, SMTP_URL: mail.url, ...env };
@@ -92,7 +95,11 @@ export async function createSystem(): Promise<System> {
     },
     startWaitingConsumer,
     reconcile: async (env = {}) => {
-      const more = { AWS_ENDPOINT_URL_SQS: consumerProxy.endpoint, ...env };
+      const more = {
+        AWS_ENDPOINT_URL_SQS: consumerProxy.endpoint,
+        DEAD_LETTER_POLICY_FILE: policyFile,
+        ...env,
+      };
       const reconciler = startRole('reconciler', [], { ...shared, ...more });
       await reconciler.ended;
       return reconciler;
@@ -106,6 +113,16 @@ export async function createSystem(): Promise<System> {
     },
   };
 }
+
+/** The built-in policy, but what can never be delivered is quarantined at once and however much of it there is. */
+const impatientPolicy = {
+  ...defaultPolicy,
+  spec: {
+    ...defaultPolicy.spec,
+    limits: { ...defaultPolicy.spec.limits, quarantineMinAge: '0s' },
+    quarantineBreaker: { window: '1h', maxRatio: 1, minSamples: 10_000 },
+  },
+};
 
 /** Times short enough for a test, in the relation that production has them. */
 function sharedEnv(given: { databaseUrl: string; keyringFile: string; queueName: string }) {
