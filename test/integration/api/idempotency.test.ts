@@ -10,6 +10,7 @@ import {
   type TestSender,
 } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
+import { keyring } from '../../support/gifts.ts';
 
 let api: TestApi;
 let sender: TestSender;
@@ -143,4 +144,34 @@ describe('Idempotency-Key', () => {
     for (const { status } of answers) expect([202, 409]).toContain(status);
     expect(await giftsOf(fresh)).toBe(1);
   });
+});
+
+test('a repeat gets the first answer also when the request would be refused by now: its check became stricter', async () => {
+  const body = {
+    recipient: { email: 'ada@example.com', type: 'email' },
+    value: { amount: 100, currency: 'BGN' },
+  };
+  const sorted = Object.entries(body).map(([name, part]) => [name, Object.entries(part)]);
+  const key = freshKey();
+  const refused = await postGift(api, sender, body, key);
+  expect([refused.status, refused.body.code]).toEqual([422, 'validation_failed']);
+  await api.database.db
+    .insertInto('idempotency_keys')
+    .values({
+      scope_id: toUuid(sender.senderId),
+      key,
+      fingerprint: keyring.hash('request-fingerprint', `POST /v1/gifts\n${JSON.stringify(sorted)}`),
+      status: 202,
+      body: JSON.stringify({ id: 'gft_first' }),
+      location: '/v1/gifts/gft_first',
+    })
+    .execute();
+  const repeated = await postGift(api, sender, body, key);
+  expect([repeated.status, repeated.body, repeated.headers['idempotency-replayed']]).toEqual([
+    202,
+    { id: 'gft_first' },
+    'true',
+  ]);
+  const other = await postGift(api, sender, { ...body, value: { amount: 200, currency: 'BGN' } }, key);
+  expect(other.status).toBe(422);
 });

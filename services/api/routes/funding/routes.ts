@@ -2,6 +2,7 @@ import { Router } from 'express';
 import type { ApiDeps } from '../../deps.ts';
 import { permit } from '../../middleware/authenticate.ts';
 import { jsonBody } from '../../middleware/body.ts';
+import { earlierAnswerBeforeRefusal } from '../../middleware/earlier-answer.ts';
 import { methodNotAllowed } from '../../middleware/error-handler.ts';
 import type { Guards } from '../../middleware/guards.ts';
 import { requireIdempotencyKey } from '../../middleware/idempotency.ts';
@@ -20,7 +21,15 @@ export function fundingRoutes(deps: ApiDeps, { limit, authenticate }: Guards): R
     .all(methodNotAllowed('GET'));
   router
     .route('/v1/topups')
-    .post(known, mayTopUp, jsonBody, topupBody, requireIdempotencyKey, createTopup(deps))
+    .post(
+      known,
+      mayTopUp,
+      jsonBody,
+      topupBody,
+      earlierAnswerBeforeRefusal(deps),
+      requireIdempotencyKey,
+      createTopup(deps),
+    )
     .all(methodNotAllowed('POST'));
   return router;
 }

@@ -2,6 +2,7 @@ import { Router } from 'express';
 import type { ApiDeps } from '../../deps.ts';
 import { permit } from '../../middleware/authenticate.ts';
 import { jsonBody } from '../../middleware/body.ts';
+import { earlierAnswerBeforeRefusal } from '../../middleware/earlier-answer.ts';
 import { methodNotAllowed } from '../../middleware/error-handler.ts';
 import type { Guards } from '../../middleware/guards.ts';
 import { requireIdempotencyKey } from '../../middleware/idempotency.ts';
@@ -24,6 +25,7 @@ export function giftRoutes(deps: ApiDeps, { limit, authenticate }: Guards): Rout
       jsonBody,
       acceptQuery,
       giftBody,
+      earlierAnswerBeforeRefusal(deps),
       dryRun(deps),
       requireIdempotencyKey,
       acceptGift(deps),
