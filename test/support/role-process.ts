@@ -31,9 +31,11 @@ export function startRole(
   env: Record<string, string>,
   /** told of each log line; how many lines are kept at least (all of them, where left out) */
   watch: { onLine?: (line: Record<string, unknown>) => void; keepLines?: number } = {},
+  /** whose sources: those of this release, where left out */
+  folder = new URL('../..', import.meta.url).pathname,
 ): RoleProcess {
   const child = spawn(process.execPath, [`services/${role}/main.ts`, ...args], {
-    cwd: new URL('../..', import.meta.url).pathname,
+    cwd: folder,
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -28,6 +28,8 @@ export type System = {
   keyring: Keyring;
   keyringText: string;
   queueName: string;
+  /** what all roles are started with */
+  env: Readonly<Record<string, string>>;
   /** between the API and SQS */
   apiProxy: FaultProxy;
   /** between the consumer and SQS */
@@ -78,6 +80,7 @@ export async function createSystem(): Promise<System> {
     keyring,
     keyringText,
     queueName,
+    env: shared,
     apiProxy,
     consumerProxy,
     sender: await senderWithKey(database, keyring),
