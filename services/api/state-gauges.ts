@@ -15,8 +15,8 @@ export type StateGaugesDeps = {
   clock: Clock;
 };
 
-/** The ledger is read whole for it, so an hour is often enough; and one that can't be read is left alone for a while. */
-const ledgerEveryMs = 3_600_000;
+/** A reading takes as long as the open period; one that can't be had is left alone for a while. */
+const ledgerEveryMs = 60_000;
 const ledgerRetryMs = 300_000;
 
 /**

@@ -6,6 +6,7 @@ import { expireGifts } from '../domain/gifts/end-gifts.ts';
 import { queueScheduledGifts } from '../domain/gifts/queue-gifts.ts';
 import { remindGifts } from '../domain/gifts/remind-gifts.ts';
 import type { GiftId } from '../domain/ids.ts';
+import { closeLedger, recountLedger } from '../domain/ledger/close-ledger.ts';
 import type { OutboxWriter } from '../domain/outbox.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
@@ -92,5 +93,19 @@ const duties: { name: string; everyMs: number; run: Duty }[] = [
     name: 'delete_ended_budgets',
     everyMs: 60_000,
     run: ({ db }, limit) => db.transaction().execute((trx) => deleteEndedBudgets(trx, limit)),
+  },
+  {
+    name: 'close_ledger',
+    everyMs: 5_000,
+    run: async ({ db }, limit) => ((await closeLedger(db)) ? limit : 0),
+  },
+  {
+    // A step at a time, for ever: the ledger is old, and nobody waits for the end of the round.
+    name: 'recount_ledger',
+    everyMs: 2_000,
+    run: async ({ db }) => {
+      await recountLedger(db);
+      return 0;
+    },
   },
 ];

@@ -67,6 +67,9 @@ export type ReconcilerRunsTable = {
   finished_at: Timestamp | null;
 };
 
+/** Kept by a trigger on dead_letters. */
+export type RedriveTotalsTable = { queue: string; redriven: number };
+
 export type ReconcilerLeasesTable = { queue: string; holder: string; token: number; expires_at: Timestamp };
 
 /** A consumer that has paused its queue; without `expires_at` in the future it is gone. */

@@ -8,6 +8,7 @@ import type {
   QueuePausesTable,
   ReconcilerLeasesTable,
   ReconcilerRunsTable,
+  RedriveTotalsTable,
 } from './messaging-tables.ts';
 import type {
   AttemptOutcome,
@@ -208,5 +209,6 @@ export type Database = {
   audit_records: AuditRecordsTable;
   dead_letters: DeadLettersTable;
   reconciler_runs: ReconcilerRunsTable;
+  redrive_totals: RedriveTotalsTable;
   reconciler_leases: ReconcilerLeasesTable;
 };

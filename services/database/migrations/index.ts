@@ -15,6 +15,7 @@ import * as balances from './2026-11-28-140-balances.ts';
 import * as decideAccepts from './2026-11-28-141-decide-accepts.ts';
 import * as ledgerVocabulary from './2026-11-28-150-ledger-vocabulary.ts';
 import * as ledgerSubjects from './2026-11-28-151-ledger-subjects.ts';
+import * as ledgerPeriods from './2026-11-28-152-ledger-periods.ts';
 import * as slidingBudgets from './2026-11-28-170-sliding-budgets.ts';
 import * as giftFilters from './2026-11-28-171-gift-filters.ts';
 import * as lookupVersions from './2026-11-28-180-lookup-versions.ts';
@@ -37,6 +38,7 @@ export const migrations: Record<string, Migration> = {
   '2026-11-28-141-decide-accepts': decideAccepts,
   '2026-11-28-150-ledger-vocabulary': ledgerVocabulary,
   '2026-11-28-151-ledger-subjects': ledgerSubjects,
+  '2026-11-28-152-ledger-periods': ledgerPeriods,
   '2026-11-28-170-sliding-budgets': slidingBudgets,
   '2026-11-28-171-gift-filters': giftFilters,
   '2026-11-28-180-lookup-versions': lookupVersions,

@@ -1,5 +1,10 @@
 import type { Kysely } from 'kysely';
-import { type InvariantName, readLedgerInvariants } from '../../database/queries/ledger-invariants.ts';
+import { giftInvariants } from '../../database/queries/ledger-findings.ts';
+import {
+  type InvariantName,
+  type LedgerReading,
+  readLedgerInvariants,
+} from '../../database/queries/ledger-invariants.ts';
 import {
   type LifecycleInvariantName,
   readLifecycleInvariants,
@@ -13,16 +18,31 @@ export type Invariant = {
   expected: 0;
   actual: number;
   ok: boolean;
+  /** until when what is checked was checked once, and is not looked at by each reading; null: each reading looks at all */
+  closedUntil: Date | null;
+  /** when everything closed was last counted again to its end; null: not yet, or there is no need */
+  recountedAt: Date | null;
 };
 
-/** Reads every row of the ledger: for auditors, not for every minute. */
+/** Reads what is open, and what was found in what is closed: quick however old the ledger is. */
 export async function checkLedger(db: Kysely<Database>): Promise<Invariant[]> {
-  const rows = [...(await readLedgerInvariants(db)), ...(await readLifecycleInvariants(db))];
-  return rows.map(({ name, meaning, broken }) => ({
-    name,
-    meaning,
-    expected: 0,
-    actual: broken,
-    ok: broken === 0,
-  }));
+  const reading = await readLedgerInvariants(db);
+  const rows = [
+    ...reading.rows.map((row) => ({
+      ...row,
+      closedUntil: reading.closedUntil,
+      recountedAt: recountedAt(row.name, reading),
+    })),
+    ...(await readLifecycleInvariants(db)).map((row) => ({ ...row, closedUntil: null, recountedAt: null })),
+  ];
+  return rows.map(({ broken, ...row }) => ({ ...row, expected: 0, actual: broken, ok: broken === 0 }));
+}
+
+const ofGifts: ReadonlySet<string> = new Set(giftInvariants);
+
+function recountedAt(
+  name: InvariantName,
+  { periodsRecountedAt, giftsRecountedAt }: LedgerReading,
+): Date | null {
+  return ofGifts.has(name) ? giftsRecountedAt : periodsRecountedAt;
 }

@@ -7,6 +7,7 @@ import { claimToken } from '../../../services/domain/gifts/claim-token.ts';
 import { claimVoucher } from '../../../services/domain/gifts/claim-voucher.ts';
 import { cancelGifts, failGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { type GiftId, newUuid, toUuid } from '../../../services/domain/ids.ts';
+import { closeLedger, recountLedger } from '../../../services/domain/ledger/close-ledger.ts';
 import { checkLedger } from '../../../services/domain/ledger/invariants.ts';
 import { eventually } from '../../support/eventually.ts';
 import { keyring } from '../../support/gifts.ts';
@@ -71,7 +72,7 @@ const accountOf = (giftId: string, kind: string) =>
   sql`(select a.id from ledger_accounts a join gifts g using (funding_account_id) where g.id = ${giftId} and a.kind = ${kind})`;
 
 test('all hold over gifts of every fate', async () => {
-  expect(await checkLedger(stage.db)).toHaveLength(16);
+  expect(await checkLedger(stage.db)).toHaveLength(17);
   expect(await broken()).toEqual({});
 });
 
@@ -116,7 +117,7 @@ const tamperings: Tampering[] = [
     by: ({ failed }) => [
       sql`delete from ledger_entries where transfer_id = ${transferOf(failed, 'release')}`,
     ],
-    breaks: { transfers_not_empty: 1, balances_match_entries: 2 },
+    breaks: { transfers_not_empty: 1, balances_match_entries: 2, reserved_matches_gifts: 1 },
   },
   {
     what: 'a balance is rewritten',
@@ -145,7 +146,12 @@ const tamperings: Tampering[] = [
       sql`delete from ledger_entries where transfer_id = ${transferOf(queued, 'reserve')}`,
       sql`delete from ledger_transfers where gift_id = ${queued}`,
     ],
-    breaks: { reserved_once: 1, under_way_only_reserved: 1, balances_match_entries: 2 },
+    breaks: {
+      reserved_once: 1,
+      reserved_matches_gifts: 1,
+      under_way_only_reserved: 1,
+      balances_match_entries: 2,
+    },
   },
   {
     what: 'a gift that ended is under way again',
@@ -206,9 +212,86 @@ test.each(tamperings)('is found: $what', async ({ by, breaks }) => {
   expect(await broken()).toEqual(breaks);
 });
 
+const steps = { closeTransfers: 4, recountGifts: 2, marginSeconds: 0 };
+
+/** Two looks at the clock, as the first only sets the mark; and then as if all had been closed long ago. */
+async function closeAll(): Promise<void> {
+  for (let step = 0; step < 12; step += 1) await closeLedger(stage.db, steps);
+  await sql`update ledger_closing set closed_until = closed_until + interval '1 hour'`.execute(stage.db);
+}
+
+async function recountAll(): Promise<void> {
+  for (let step = 0; step < 12; step += 1) await recountLedger(stage.db, steps);
+}
+
+test('closed in steps and recounted, all still hold, and it is told since when', async () => {
+  await closeAll();
+  const { rows } = await sql<{ transfers: number; largest: number; all: number }>`
+    select sum(transfers)::int as transfers, max(transfers) as largest,
+      (select count(*)::int from ledger_transfers) as all from ledger_periods`.execute(stage.db);
+  expect(rows).toEqual([{ transfers: rows[0]?.all, largest: steps.closeTransfers, all: rows[0]?.all }]);
+  await recountAll();
+  expect(await broken()).toEqual({});
+  const [first] = await checkLedger(stage.db);
+  expect(first).toMatchObject({ closedUntil: expect.any(Date), recountedAt: expect.any(Date) });
+});
+
+test.each(tamperings)(
+  'is found by the recount when it was closed long ago: $what',
+  async ({ by, breaks }) => {
+    await closeAll();
+    await tamper(async (trx) => {
+      for (const statement of by(fates)) await statement.execute(trx);
+    });
+    await recountAll();
+    const { closed_periods_unchanged: changed, ...found } = await broken();
+    expect(found).toEqual(breaks);
+    const rewritten = by(fates).some((one) => one.compile(stage.db).sql.includes('ledger_entries'));
+    expect(changed).toBe(rewritten ? 1 : undefined);
+  },
+);
+
+test('a closed period that is changed and put right again is sound at the next recount', async () => {
+  await closeAll();
+  const change = (by: number) =>
+    tamper((trx) =>
+      sql`update ledger_entries set amount_minor = amount_minor + ${by}
+    where transfer_id = ${transferOf(fates.failed, 'release')} and amount_minor > ${1_000}`.execute(trx),
+    );
+  await change(1);
+  await recountAll();
+  expect(await broken()).toMatchObject({ closed_periods_unchanged: 1, sum_is_zero: 1 });
+  await change(-1);
+  await recountAll();
+  expect(await broken()).toEqual({});
+});
+
+test('what is still running is not closed before it has ended, whatever began after it', async () => {
+  await closeAll();
+  const slow = await stage.pool.connect();
+  await slow.query('begin');
+  await slow.query('select pg_current_xact_id()');
+  await sql`update ledger_closing set closed_until = clock_timestamp()`.execute(stage.db);
+  await stage.acceptOne();
+  const closed = async () =>
+    (
+      await sql<{ n: number }>`select coalesce(sum(transfers), 0)::int as n from ledger_periods`.execute(
+        stage.db,
+      )
+    ).rows[0]?.n;
+  const before = await closed();
+  for (let step = 0; step < 4; step += 1) await closeLedger(stage.db, steps);
+  expect(await closed()).toBe(before);
+  await slow.query('commit');
+  slow.release();
+  for (let step = 0; step < 4; step += 1) await closeLedger(stage.db, steps);
+  expect(await closed()).toBeGreaterThan(before ?? 0);
+});
+
 test('every invariant is broken by one of these at least', async () => {
   const names = (await checkLedger(stage.db)).map(({ name }) => name);
-  expect(new Set(tamperings.flatMap(({ breaks }) => Object.keys(breaks)))).toEqual(new Set(names));
+  const found = tamperings.flatMap(({ breaks }) => Object.keys(breaks));
+  expect(new Set([...found, 'closed_periods_unchanged'])).toEqual(new Set(names));
 });
 
 test('all are of one moment, whatever is written while they are read', async () => {

@@ -16,6 +16,7 @@ export const frozenMigrations: Readonly<Record<string, string>> = {
   '2026-11-28-141-decide-accepts.ts': '03d13305ccc5ebce2777175974b8f23a9d020c5ec06f5dc5e44331977c77b2d1',
   '2026-11-28-150-ledger-vocabulary.ts': '0c744f0b1d1d361766a07d6e0aae2e8b67c98308490f642d577f30f2e2b6ee27',
   '2026-11-28-151-ledger-subjects.ts': '522cb8933e60bb620f187fb01c60876c156ac7803242d5eba24327eebadfb4a2',
+  '2026-11-28-152-ledger-periods.ts': 'c75070d53c3fa074d461d69382185585258891ca387cda194124c7986ddebcdd',
   '2026-11-28-170-sliding-budgets.ts': '588bdd55247de840eea3822b1cf81658f033ab491cfd1bcde626f4610978d4aa',
   '2026-11-28-171-gift-filters.ts': 'c04591684949bc37d325c33741dcdd4e207450c9f66dd69b261d4513e8942d38',
   '2026-11-28-180-lookup-versions.ts': '3aff4015183cbf6db6da4e5e49ef3ff2fd85fe31056badf6b93d6d884d405e1a',

@@ -17,6 +17,13 @@ export const invariantsSchema = z
         expected: z.int(),
         actual: z.int(),
         ok: z.boolean(),
+        closed_until: z.iso.datetime().nullable().meta({
+          description:
+            'What was posted until then was checked once; what was posted later is checked by each request',
+        }),
+        recounted_at: z.iso.datetime().nullable().meta({
+          description: 'When all that is closed was last counted again to its end',
+        }),
       }),
     ),
     checked_at: z.iso.datetime(),
@@ -37,7 +44,11 @@ function readInvariants({ checkLedger, clock }: ApiDeps): RequestHandler {
     const data = await checkLedger();
     response.json({
       ok: data.every(({ ok }) => ok),
-      data,
+      data: data.map(({ closedUntil, recountedAt, ...invariant }) => ({
+        ...invariant,
+        closed_until: closedUntil?.toISOString() ?? null,
+        recounted_at: recountedAt?.toISOString() ?? null,
+      })),
       checked_at: clock().toISOString(),
     } satisfies z.output<typeof invariantsSchema>);
   };

@@ -1,0 +1,20 @@
+import type { Kysely } from 'kysely';
+import { closePeriod } from '../../database/queries/close-ledger.ts';
+import { recountGifts, recountPeriod } from '../../database/queries/recount-ledger.ts';
+import type { Database } from '../../database/schema.ts';
+
+/** A step is a transaction of a fraction of a second, whatever the ledger holds. */
+export const ledgerSteps = { closeTransfers: 5_000, recountGifts: 1_000, marginSeconds: 5 };
+
+/** Closes what can be closed now. @returns whether there may be more at once */
+export async function closeLedger(db: Kysely<Database>, steps = ledgerSteps): Promise<boolean> {
+  const options = { limit: steps.closeTransfers, marginSeconds: steps.marginSeconds };
+  const closed = await db.transaction().execute((trx) => closePeriod(trx, options));
+  return closed >= steps.closeTransfers;
+}
+
+/** Counts the next closed period and looks at the next gifts again; round and round. */
+export async function recountLedger(db: Kysely<Database>, steps = ledgerSteps): Promise<void> {
+  await db.transaction().execute((trx) => recountPeriod(trx));
+  await db.transaction().execute((trx) => recountGifts(trx, steps.recountGifts));
+}
