@@ -210,6 +210,16 @@ function serviceMetrics({ counter, gauge, histogram }: Makers) {
       '1 while the invariant of the ledger holds, 0 when broken.',
       ['invariant'],
     ),
+    ledgerClosed: gauge(
+      'ledger_closed_timestamp_seconds',
+      'Until when what was posted is in closed periods of the ledger, in Unix time.',
+    ),
+    /** By invariant, as gifts and periods go round on their own. */
+    ledgerRecounted: gauge(
+      'ledger_recounted_timestamp_seconds',
+      'When everything closed was last counted again to its end, in Unix time.',
+      ['invariant'],
+    ),
     /** `use`: current, known, retired. A rotation goes on when every process shows the same. */
     keyringLookupVersions: gauge(
       'keyring_lookup_versions',

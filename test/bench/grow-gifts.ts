@@ -44,7 +44,9 @@ export async function growGifts(
   }
   // The reservations above went past the triggers that keep the running balances.
   await sql`insert into ledger_balances (account_id, seq, balance_minor, folded_at)
-    select id, 1000000000, 1000000000000, now() from ledger_account_balances`.execute(db);
+    select id, 1000000000, 1000000000000, now() from ledger_account_balances on conflict do nothing`.execute(
+    db,
+  );
   for (const table of growingTables) await sql`vacuum analyze ${sql.table(table)}`.execute(db);
 }
 

@@ -60,6 +60,9 @@ export async function postponeOutboxRows(
     where id = any(${ids}::bigint[]) and parked_reason is null`.execute(db);
 }
 
+/** Every scrape of every process asks: a count of a million rows took 0.4 s, and nobody acts otherwise on a million. */
+const mostCounted = 10_000;
+
 export type OutboxBacklog = { pending: number; parked: number; lagSeconds: number };
 
 /**
@@ -68,9 +71,9 @@ export type OutboxBacklog = { pending: number; parked: number; lagSeconds: numbe
  */
 export async function readOutboxBacklog(db: Kysely<Database>): Promise<OutboxBacklog> {
   const { rows } = await sql<OutboxBacklog>`
-    select count(*) filter (where parked_reason is null)::int as pending,
-      count(*) filter (where parked_reason is not null)::int as parked,
-      coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 as "lagSeconds"
-    from outbox`.execute(db);
+    select (select count(*) from (select 1 from outbox where parked_reason is null limit ${mostCounted}) pending)::int as pending,
+      (select count(*) from (select 1 from outbox where parked_reason is not null limit ${mostCounted}) parked)::int as parked,
+      coalesce((select extract(epoch from clock_timestamp() - created_at) from outbox order by id limit 1), 0)::float8
+        as "lagSeconds"`.execute(db);
   return rows[0] ?? { pending: 0, parked: 0, lagSeconds: 0 };
 }

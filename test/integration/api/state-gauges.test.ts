@@ -3,6 +3,7 @@ import { createLedgerCheck } from '../../../services/api/ledger-check.ts';
 import type { QueueReport } from '../../../services/api/queue-report.ts';
 import { setStateGauges } from '../../../services/api/state-gauges.ts';
 import { createDatabase } from '../../../services/database/client.ts';
+import { markVerdictsApplied, recordVerdicts } from '../../../services/database/queries/dead-letters.ts';
 import { finishRun, startRun } from '../../../services/database/queries/reconciler-runs.ts';
 import { newUuid } from '../../../services/domain/ids.ts';
 import { createMetrics } from '../../../services/observability/metrics.ts';
@@ -125,6 +126,30 @@ describe('gauges of what is the same for all processes', () => {
     const kept = [await ago(89), await ago(0)];
     const runs = database.db.selectFrom('reconciler_runs').select('id').where('queue', '=', 'old');
     expect(await runs.orderBy('started_at').execute()).toEqual(kept.map((id) => ({ id })));
+  });
+
+  test('redrives are counted as they are applied, each once, and no scrape counts letters', async () => {
+    const scope = { queue: 'letters', runId: newUuid(), seenAt: new Date() };
+    const letter = (message_id: string, verdict: 'redrive' | 'discard') => ({
+      ...{ id: newUuid(), message_id, message_key: message_id, gift_id: null, class: 'transient' as const },
+      ...{
+        reason: 'r',
+        receive_count: 1,
+        sent_at: new Date().toISOString(),
+        verdict,
+        rule: null,
+        body: null,
+      },
+      ...{ attributes: null, archived: false, pardoned: false },
+    });
+    const letters = [letter('a', 'redrive'), letter('b', 'redrive'), letter('c', 'discard')];
+    await database.db.transaction().execute((trx) => recordVerdicts(trx, letters, scope));
+    const scrape = scraped(() => reportOf(depth));
+    expect(await scrape()).not.toContain('largesse_messages_redriven_total{queue="letters"}');
+    for (let time = 0; time < 2; time += 1) {
+      await markVerdictsApplied(database.db, 'letters', ['a', 'b', 'c'], new Date());
+      expect(await scrape()).toContain('largesse_messages_redriven_total{queue="letters"} 2');
+    }
   });
 
   test("the reconciler's last real run is shown; dry runs and those that died are not", async () => {

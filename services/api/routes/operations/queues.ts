@@ -81,12 +81,12 @@ export const queuesSchema = z
         dead_lettered_per_minute: perMinute,
       })
       .meta({ description: 'Gifts accepted, gifts delivered, deliveries given up to the dead-letter queue' }),
-    gifts: z
-      .object({ queued: z.int(), delivering: z.int(), oldest_seconds: z.number().nullable() })
-      .meta({ description: 'Gifts under way; the age is that of the one longest in its state' }),
+    gifts: z.object({ queued: z.int(), delivering: z.int(), oldest_seconds: z.number().nullable() }).meta({
+      description: 'Gifts under way, counted up to 10,000; the age is that of the one longest in its state',
+    }),
     outbox: z.object({ pending: z.int(), parked: z.int(), lag_seconds: z.number() }).meta({
       description:
-        'Rows not yet published, and the age of the oldest; parked ones can not be published and wait for a person, and count to the age',
+        'Rows not yet published, counted up to 10,000, and the age of the oldest; parked ones can not be published and wait for a person, and count to the age',
     }),
   })
   .meta({ id: 'Queues' });
