@@ -3,6 +3,7 @@
  *
  *   node test/bench/ledger.ts             1,000,000 gifts
  */
+import { sql } from 'kysely';
 import { createDatabase } from '../../services/database/client.ts';
 import { migrate } from '../../services/database/migrate.ts';
 import { countRedriven } from '../../services/database/queries/reconciler-runs.ts';
@@ -28,11 +29,14 @@ try {
     await growGifts(db, sender, grown, size);
     grown = size;
     const closing = await median(1, closeAll);
+    // Grown gifts are claimed and only reserved: as many findings as gifts are no ledger that anybody has.
+    const forget = () => sql`truncate ledger_findings`.execute(db);
+    await forget();
     console.log({
       gifts: size,
       'closing all, s': Math.round(closing / 1_000),
       'reading the invariants, ms': await median(5, () => checkLedger(db)),
-      'a step of the recount, ms': await median(9, () => recountLedger(db)),
+      'a step of the recount, ms': await median(5, () => recountLedger(db)),
       'redrives, ms': await median(5, () => countRedriven(db)),
     });
   }
