@@ -23,16 +23,8 @@ const BENCHES: Record<string, { what: string; durabilities: Durability[] }> = {
   'end-to-end': { what: 'gifts from the request to the mail', durabilities: both },
   redrive: { what: 'dead letters sent again, the queue alone', durabilities: once },
   reconcile: { what: 'dead letters judged and sent again by the reconciler', durabilities: both },
+  ledger: { what: "the ledger's invariants as gifts grow", durabilities: once },
   explain: { what: 'pages that hot statements touch as gifts grow', durabilities: once },
-const BENCHES: Record<string, string> = {
-  consumer: 'our consumer runtime beside sqs-consumer and squiss-ts',
-  accept: 'accepts beside a bare loop that runs the same statements',
-  relay: 'outbox rows published beside a loop that only sends',
-  'end-to-end': 'gifts from the request to the mail',
-  redrive: 'dead letters sent again, the queue alone',
-  reconcile: 'dead letters judged and sent again by the reconciler',
-  ledger: "the ledger's invariants as gifts grow",
-  explain: 'pages that hot statements touch as gifts grow',
 };
 
 const asked = process.argv.slice(2);
