@@ -2,7 +2,7 @@ import type { ErrorRequestHandler } from 'express';
 import { storedAnswer } from '../../database/queries/idempotency.ts';
 import type { ApiDeps } from '../deps.ts';
 import { Problem } from '../problem.ts';
-import { keyClaim, refusal, sendAnswer } from './idempotency.ts';
+import { type KeyClaim, keyClaim, refusal, sendAnswer } from './idempotency.ts';
 
 /**
  * Behind the check of a body: what an earlier release has accepted is answered as it was, also when this one would refuse it
@@ -14,8 +14,19 @@ export function earlierAnswerBeforeRefusal({ db, keyring }: ApiDeps): ErrorReque
     const concernsBody =
       error instanceof Problem && error.errors.some(({ pointer }) => pointer !== undefined);
     if (!concernsBody || !key || refusal(key) !== null) return next(error);
-    const stored = await storedAnswer(db, keyClaim(keyring, request, response));
+    const claim = claimUnlessTooDeep(keyring, request, response);
+    const stored = claim && (await storedAnswer(db, claim));
     if (stored?.kind !== 'replay') return next(error);
     sendAnswer(response, stored, true);
   };
+}
+
+/** Nobody has checked this body, and one of 30,000 nested arrays is too deep to be hashed: it was never accepted. */
+function claimUnlessTooDeep(...asked: Parameters<typeof keyClaim>): KeyClaim | null {
+  try {
+    return keyClaim(...asked);
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
 }
