@@ -2,6 +2,7 @@ import { fullJitterMs } from './backoff.ts';
 import { type BatchCallOptions, type EntryResult, maxBatchEntries } from './batch-call.ts';
 import { Batcher } from './batcher.ts';
 import { deadLetterCopy } from './dead-letter-copy.ts';
+import { failureOwner } from './failure-owner.ts';
 import type { Lease } from './leases.ts';
 import { changeVisibilityInBatches, deleteInBatches } from './message-batches.ts';
 import { pause } from './pause.ts';
@@ -99,7 +100,9 @@ export class Settler {
       const result = await settle();
       if (result.ok && this.#isLost(lease)) throw new SettleError('LeaseLost');
       if (result.ok) return;
-      if (!result.retryable || round >= rounds) throw new SettleError(result.code, result.cause);
+      // What is ours to mend (a permission, a key) is not mended within seconds; throttling passes.
+      const isWorthIt = result.retryable && failureOwner(result.code) !== 'us';
+      if (!isWorthIt || round >= rounds) throw new SettleError(result.code, result.cause);
       const pauseMs = fullJitterMs({ attempt: round, baseMs: 250, random: this.#options.random });
       await pause(pauseMs, this.#stopping.signal);
     }

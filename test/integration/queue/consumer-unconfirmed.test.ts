@@ -39,6 +39,17 @@ describe('P8: an entry that SQS did not confirm is never reported as settled', (
     expect(c.proxy.requests('DeleteMessageBatch')).toBeLessThanOrEqual(15);
   }, 30_000);
 
+  test('a fault of SQS that it calls the sender’s is repeated: a throttled delete costs no second delivery', async () => {
+    const c = await stage.consume({ handler: done });
+    const throttled = failEntries(() => true, { code: 'KMS.ThrottlingException', senderFault: true });
+    c.proxy.inject({ operation: 'DeleteMessageBatch', times: 1, fault: throttled });
+    await c.send(['m0']);
+    c.consumer.start();
+    await eventually(() => expect(c.events.settled).toHaveLength(1));
+    expect(c.events.settled[0]?.error).toBeUndefined();
+    expect(c.proxy.requests('DeleteMessageBatch')).toBe(2);
+  });
+
   test('P8: what is our fault is not repeated, and is reported with its code', async () => {
     const c = await stage.consume({ handler: done });
     const ours = failEntries((_entry, index) => index === 0, { code: 'AccessDenied', senderFault: true });
