@@ -19,7 +19,12 @@ export type Options = Readonly<Record<string, Option<unknown>>>;
 export type Given<O extends Options> = { [K in keyof O]: O[K] extends Option<infer T> ? T : never };
 
 /** What a command answers: the same in both forms. The names in `json` are stable; `text` is for people. */
-export type Answer = { readonly json: unknown; readonly text: string };
+export type Answer = {
+  readonly json: unknown;
+  readonly text: string;
+  /** Nothing can tell it again: when nobody takes it, the command has failed although it was done. */
+  readonly shownOnce?: true;
+};
 
 export type AdminCommand<O extends Options = Options> = {
   readonly name: string;

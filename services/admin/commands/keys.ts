@@ -39,6 +39,7 @@ export const keyCommands = [
       return {
         json: { ...made, sender_id: senderId, name, roles, scopes, expires_at: timeOrNull(expiresAt) },
         text: made.key,
+        shownOnce: true,
       };
     },
   }),
@@ -76,6 +77,7 @@ export const keyCommands = [
       return {
         json: { id: keyId, prefix: made.prefix, key, sender_id: senderId, replaces: old },
         text: key,
+        shownOnce: true,
       };
     },
   }),

@@ -265,7 +265,14 @@ describe('what can not be reached is one sentence that names the variable, witho
     ],
     ['database', (url) => (url.pathname = '/nowhere'), /has no database "nowhere"/],
     ['port', (url) => (url.port = '1'), /nothing listens at/],
-    ['host', (url) => (url.hostname = 'nowhere.invalid'), /"nowhere.invalid"/],
+    [
+      'host',
+      (url) => {
+        url.hostname = 'nowhere.invalid';
+        url.searchParams.set('sslmode', 'disable');
+      },
+      /"nowhere.invalid"/,
+    ],
   ])('a wrong %s', async (_, change, said) => {
     const asked = inEnvironment({ DATABASE_URL: wrong(change) }, 'list-senders');
     const { message } = await asked.then(
