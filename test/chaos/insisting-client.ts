@@ -13,9 +13,13 @@ export type Asking = {
   body: unknown;
 };
 
+/** How often a request is repeated that was refused for want of money: somebody may be about to pay in. */
+const hopeful = 3;
+
 /**
  * Asks until there is an answer that is final, with the same key, now at one process and now at the other: what an integrator
- * is told to do. In some tries it loses patience first and goes away, and asks again a moment later.
+ * is told to do. In some tries it loses patience first and goes away, and asks again a moment later. Without money it gives
+ * up after a while, and counts on having given nothing.
  *
  * @returns every answer that came, the final one last
  */
@@ -25,12 +29,13 @@ export async function insist(system: ChaosSystem, dice: Dice, asking: Asking): P
     const answer = await ask(system, dice, asking);
     if (answer !== undefined) answers.push(answer);
     if (answer !== undefined && isFinal(answer)) return answers;
+    if (answers.filter(({ status }) => status === 402).length > hopeful) return answers;
     await wait(dice.between(50, 800));
   }
 }
 
 /** Whether repeating the same request can change nothing. */
-export function isFinal({ status, body }: Answer): boolean {
+function isFinal({ status, body }: Answer): boolean {
   return status < 300 || (status < 500 && body['retryable'] === false);
 }
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
-import { toUuid } from '../../../services/domain/ids.ts';
+import { fromUuid, toUuid } from '../../../services/domain/ids.ts';
 import { checkBooks, type Finding } from '../../chaos/books.ts';
 import type { Answer } from '../../chaos/insisting-client.ts';
 import type { Giving, Senders } from '../../chaos/senders.ts';
@@ -13,7 +13,7 @@ let client: pg.PoolClient;
 let gift: string;
 let giving: Giving;
 let senders: Senders;
-const mail = { messageId: '<one@example.com>', link: 'https://gifts.example.com/claim/one' } as ReceivedMail;
+let mail: ReceivedMail;
 
 const accepted = (id: string): Answer => ({ status: 202, body: { id }, replayed: false });
 const refused = (status: number, code: string, retryable: boolean): Answer => ({
@@ -28,6 +28,9 @@ beforeAll(async () => {
   await stage.sent(await stage.claimOne(id));
   await stage.pool.query('delete from outbox');
   gift = toUuid(id);
+  const { rows } = await stage.pool.query('select id from deliveries where gift_id = $1', [gift]);
+  const messageId = `<${fromUuid('dlv', rows[0].id)}@mail.example.com>`;
+  mail = { messageId, link: 'https://gifts.example.com/claim/one' } as ReceivedMail;
   client = await stage.pool.connect();
   const sender = { id: 'sen_x', key: 'lgk_x' };
   giving = { sender, key: 'gift-0', amountMinor: 100, answers: [accepted(id)] };
@@ -146,7 +149,7 @@ describe('the chaos checker finds', () => {
   });
 
   test('more mails than attempts, and a delivered gift without one', async () => {
-    const rule = 'each delivered gift has its mail, and no more copies than attempts';
+    const rule = 'each delivered gift has its mail, and a second copy only after an outcome in doubt';
     expect(brokenIn(await checkBooks(client, senders, { mails: () => [mail, mail] }))).toEqual([rule]);
     expect(brokenIn(await checkBooks(client, senders, { mails: () => [] }))).toEqual([rule]);
   });
