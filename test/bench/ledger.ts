@@ -47,7 +47,7 @@ try {
 
 /** Until a mark that is younger than the last gift is reached: the first steps only set one. */
 async function closeAll(): Promise<void> {
-  const steps = { ...ledgerSteps, marginSeconds: 0 };
+  const steps = { ...ledgerSteps, marginSeconds: 0, shortestSeconds: 0 };
   for (let idle = 0; idle < 3; ) idle = (await closeLedger(db, steps)) ? 0 : idle + 1;
 }
 

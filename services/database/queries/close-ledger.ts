@@ -7,6 +7,8 @@ export type ClosingOptions = {
   limit: number;
   /** between the moment that a transfer is stamped with and its transaction's first trace */
   marginSeconds: number;
+  /** how long a period that is not full is left open: one of a few transfers costs the recount as much as a full one */
+  shortestSeconds: number;
 };
 
 /**
@@ -34,7 +36,9 @@ export async function closePeriod(trx: Transaction<Database>, options: ClosingOp
         and (mark_xid is null or mark_xid <= pg_snapshot_xmin(pg_current_snapshot())
           or mark_xid > pg_snapshot_xmax(pg_current_snapshot()))
     )
-    select closed_until::text as after, coalesce(full_at, until)::text as until from last`.execute(trx);
+    select closed_until::text as after, coalesce(full_at, case
+      when closed_until <= until - make_interval(secs => ${options.shortestSeconds}) then until end)::text as until
+    from last`.execute(trx);
   const [period] = rows;
   if (period?.until == null) return 0;
   return await addUp(trx, period.after, period.until);

@@ -7,19 +7,21 @@ const firstGift = '00000000-0000-0000-0000-000000000000';
 
 /**
  * Counts the next closed period again. One that is not what it was is noted, and the totals become what is there now, so
- * that every sum tells of it. After the last period it begins again with the first.
+ * that every sum tells of it. After the last period it begins again with the first. While another process counts, nothing is
+ * done: taken for the end of the round, it would begin anew for ever, and no old period would be counted again.
  *
  * @returns whether there was a period to recount
  */
 export async function recountPeriod(trx: Transaction<Database>): Promise<boolean> {
-  const { rows } = await sql<{ id: string; after: string; until: string }>`
+  const { rows } = await sql<{ id: string | null; after: string; until: string }>`
     select p.id::text as id, p.after_at::text as after, p.until_at::text as until
     from (select * from ledger_closing for update skip locked) closing
-    join lateral (select * from ledger_periods where id > closing.recount_period order by id limit 1) p on true`.execute(
+    left join lateral (select * from ledger_periods where id > closing.recount_period order by id limit 1) p on true`.execute(
     trx,
   );
   const [period] = rows;
-  if (!period) {
+  if (!period) return false;
+  if (period.id === null) {
     await sql`update ledger_closing set recount_period = 0, periods_recounted_at = clock_timestamp()`.execute(
       trx,
     );

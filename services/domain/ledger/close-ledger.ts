@@ -4,11 +4,17 @@ import { recountGifts, recountPeriod } from '../../database/queries/recount-ledg
 import type { Database } from '../../database/schema.ts';
 
 /** A step is a transaction of a fraction of a second, whatever the ledger holds. */
-export const ledgerSteps = { closeTransfers: 5_000, recountGifts: 1_000, marginSeconds: 5 };
+export const ledgerSteps = {
+  closeTransfers: 5_000,
+  recountGifts: 1_000,
+  marginSeconds: 5,
+  shortestSeconds: 300,
+};
 
 /** Closes what can be closed now. @returns whether there may be more at once */
 export async function closeLedger(db: Kysely<Database>, steps = ledgerSteps): Promise<boolean> {
-  const options = { limit: steps.closeTransfers, marginSeconds: steps.marginSeconds };
+  const { closeTransfers: limit, marginSeconds, shortestSeconds } = steps;
+  const options = { limit, marginSeconds, shortestSeconds };
   const closed = await db.transaction().execute((trx) => closePeriod(trx, options));
   return closed >= steps.closeTransfers;
 }

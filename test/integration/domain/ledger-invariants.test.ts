@@ -212,7 +212,7 @@ test.each(tamperings)('is found: $what', async ({ by, breaks }) => {
   expect(await broken()).toEqual(breaks);
 });
 
-const steps = { closeTransfers: 4, recountGifts: 2, marginSeconds: 0 };
+const steps = { closeTransfers: 4, recountGifts: 2, marginSeconds: 0, shortestSeconds: 0 };
 
 /**
  * Until nothing is open, and then as if all had been closed long ago. How many steps that takes depends on the neighbours: a
@@ -271,6 +271,44 @@ test('a closed period that is changed and put right again is sound at the next r
   expect(await broken()).toMatchObject({ closed_periods_unchanged: 1, sum_is_zero: 1 });
   await change(-1);
   await recountAll();
+  expect(await broken()).toEqual({});
+});
+
+test('a process that finds another at the recount leaves it its place in the round', async () => {
+  await closeAll();
+  await recountLedger(stage.db, steps);
+  const place = () =>
+    sql`select recount_period, periods_recounted_at from ledger_closing`
+      .execute(stage.db)
+      .then(({ rows }) => rows);
+  const before = await place();
+  expect(before).toEqual([{ recount_period: 1, periods_recounted_at: null }]);
+  await stage.transaction(async (trx) => {
+    await sql`select from ledger_closing for update`.execute(trx);
+    await recountLedger(stage.db, steps);
+  });
+  expect(await place()).toEqual(before);
+});
+
+test('transfers that trickle in share a period, and what is in none yet is looked at by each reading', async () => {
+  await closeAll();
+  await sql`update ledger_closing set closed_until = closed_until - interval '1 hour'`.execute(stage.db);
+  const periods = () =>
+    sql<{ n: number }>`select count(*)::int as n from ledger_periods`
+      .execute(stage.db)
+      .then(({ rows }) => rows[0]?.n ?? 0);
+  const before = await periods();
+  const patient = { ...steps, closeTransfers: 100, shortestSeconds: 7_200 };
+  for (let gift = 0; gift < 3; gift += 1) {
+    await stage.acceptOne();
+    for (let step = 0; step < 3; step += 1) await closeLedger(stage.db, patient);
+  }
+  expect(await periods()).toBe(before);
+  expect(await broken()).toEqual({});
+  await eventually(async () => {
+    await closeLedger(stage.db, { ...patient, shortestSeconds: 0 });
+    expect(await periods()).toBe(before + 1);
+  });
   expect(await broken()).toEqual({});
 });
 
