@@ -55,7 +55,8 @@ async function addUp(trx: Transaction<Database>, after: string, until: string): 
       select key::uuid, value::bigint from summed, jsonb_each_text(sums) order by key
       on conflict (account_id) do update set total_minor = known.total_minor + excluded.total_minor
     ), closed as (
-      update ledger_closing set closed_until = ${until}::timestamptz
+      -- Never past the last period: ledger_posting_time() looks there for what is closed.
+      update ledger_closing set closed_until = ${until}::timestamptz where exists (select from summed where transfers > 0)
     )
     select transfers from summed`.execute(trx);
   const transfers = rows[0]?.transfers ?? 0;

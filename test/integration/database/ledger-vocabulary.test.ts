@@ -3,8 +3,9 @@ import { sql } from 'kysely';
 import { violatedConstraint } from '../../../services/database/errors.ts';
 import type { LedgerAccountKind, TransferKind } from '../../../services/database/states.ts';
 import { ownAccountKinds, transferRules } from '../../../services/database/transfer-kinds.ts';
-import { newUuid } from '../../../services/domain/ids.ts';
+import { type GiftId, newUuid, toUuid } from '../../../services/domain/ids.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { accept, draftGift, type FundedSender, fundedSender } from '../../support/gifts.ts';
 
 const accountKinds = [
   ...new Set(Object.values(transferRules).flatMap(({ from, to }) => [from, to])),
@@ -96,4 +97,45 @@ test('what its subject causes is caused once, and what can happen again names it
 
 test('a transfer of a kind that there is not is refused', async () => {
   expect(await refusal([transfer(newUuid(), 'gift', 'gift', null)])).toMatch(/^ledger_transfers_/);
+});
+
+test('a transfer moves no money of another funding account than that of its subject, when it is written or later', async () => {
+  const { db } = database;
+  const [mine, theirs] = [await fundedSender(db, 10_000), await fundedSender(db, 10_000)];
+  const { gifts } = await accept(db, [draftGift(mine)]);
+  const gift = toUuid(gifts[0]?.id as GiftId);
+  const accountOf = (sender: FundedSender, kind: string) => sql`(select a.id from ledger_accounts a
+    join funding_accounts f on f.id = a.funding_account_id where f.sender_id = ${toUuid(sender.senderId)} and a.kind = ${kind})`;
+  const entries = (
+    id: ReturnType<typeof sql>,
+    from: ReturnType<typeof sql>,
+    to: ReturnType<typeof sql>,
+  ) => sql`
+    insert into ledger_entries (transfer_id, account_id, currency, amount_minor)
+    values (${id}, ${from}, 'EUR', -2500), (${id}, ${to}, 'EUR', 2500)`;
+  const reserve = sql`(select id from ledger_transfers where gift_id = ${gift})`;
+  const cancelled = (to: FundedSender) => {
+    const id = newUuid();
+    return sql`with ended as (update gifts set state = 'cancelled' where id = ${gift}),
+      moved as (insert into ledger_transfers (id, kind, gift_id) values (${id}, 'release', ${gift})),
+      written as (${entries(sql`${id}::uuid`, accountOf(mine, 'reserved'), accountOf(to, 'available'))}) select`;
+  };
+  expect(await refusal([cancelled(mine)])).toBeUndefined();
+  expect(await refusal([cancelled(theirs)])).toBe('ledger_entries_fit_subject');
+  expect(
+    await refusal([entries(reserve, accountOf(theirs, 'available'), accountOf(theirs, 'reserved'))]),
+  ).toBe('ledger_entries_fit_subject');
+  const fee = newUuid();
+  expect(
+    await refusal([
+      sql`insert into ledger_transfers (id, kind, subject_kind, subject_id, cause_id)
+        select ${fee}, 'fee', 'funding_account', id, ${newUuid()} from funding_accounts
+        where sender_id = ${toUuid(mine.senderId)}`,
+      entries(
+        sql`${fee}::uuid`,
+        accountOf(theirs, 'available'),
+        sql`(select id from ledger_accounts where kind = 'fees' and currency = 'EUR')`,
+      ),
+    ]),
+  ).toBe('ledger_entries_fit_subject');
 });

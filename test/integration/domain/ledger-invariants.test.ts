@@ -274,6 +274,20 @@ test('a closed period that is changed and put right again is sound at the next r
   expect(await broken()).toEqual({});
 });
 
+test('what is posted while the database’s clock is behind what is closed is counted like everything else', async () => {
+  await closeAll();
+  await sql`update ledger_periods set until_at = until_at + interval '1 hour' where id = (select max(id) from ledger_periods)`.execute(
+    stage.db,
+  );
+  await sql`update ledger_closing set closed_until = (select max(until_at) from ledger_periods)`.execute(
+    stage.db,
+  );
+  await stage.sent(await stage.claimOne((await stage.acceptOne()).id));
+  expect(await broken()).toEqual({});
+  await recountAll();
+  expect(await broken()).toEqual({});
+});
+
 test('a process that finds another at the recount leaves it its place in the round', async () => {
   await closeAll();
   await recountLedger(stage.db, steps);
