@@ -13,7 +13,7 @@ import { clientsFor } from '../../support/sqs-under-test.ts';
 const messageCount = Number(process.env['SOAK_MESSAGES'] ?? 60_000);
 /** Enough for the JIT, the connections and the allocator's own reserves to have settled. */
 const warmUpCount = Math.min(messageCount / 3, 100_000);
-const timeoutMs = 60_000 + messageCount;
+const timeoutMs = 180_000 + messageCount;
 const done: Outcome = { kind: 'done' };
 const mebibyte = 1_048_576;
 
@@ -57,11 +57,11 @@ test(
         url: queue.url,
         deadLetterUrl: queue.deadLetterUrl,
         // Spare enough for a machine that stalls; still extended before a handler times out.
-        visibilityTimeoutSeconds: 6,
+        visibilityTimeoutSeconds: 24,
       },
       maxInFlight: 100,
       waitTimeSeconds: 1,
-      handlerTimeoutMs: 3_500,
+      handlerTimeoutMs: 13_000,
       abortGraceMs: 20,
       handler: async (_message, { signal }) => {
         serial += 1;
