@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Failure } from '../domain/failure-classes.ts';
 import type { Admission } from '../queue/consumer-options.ts';
+import { SlowStart } from './slow-start.ts';
 import { isEnough, noSuspicion, suspect } from './suspicion.ts';
 
 /** What one attempt tells of the mail server. */
@@ -29,7 +30,7 @@ export type Permit = {
 /**
  * Stops consumption while what is wrong concerns every mail: the messages stay in their queue, and no delivery pays with
  * its attempts. Then one delivery at a time is let through, after 1, 2, 4, … 300 s; when its mail is taken, or is refused
- * for its own recipient's sake, consumption goes on. Each process judges for itself: one that is cut off from the mail
+ * for its own recipient's sake, consumption goes on, slowly at first. Each process judges for itself: one that is cut off from the mail
  * server does not stop those that are not.
  */
 export class MailBreaker {
@@ -37,6 +38,8 @@ export class MailBreaker {
   #suspicion = noSuspicion;
   #open: { failure: Failure; failedProbes: number; sinceMs: number; nextProbeAtMs: number } | undefined;
   #probing = false;
+  /** since a pause ended, until the server has shown that it serves again */
+  #slow: SlowStart | undefined;
   #change = new AbortController();
   #pauseBegins = new AbortController();
 
@@ -49,14 +52,15 @@ export class MailBreaker {
     return this.#open ? Math.max(0, this.#open.nextProbeAtMs - this.#options.nowMs()) : null;
   }
 
-  /** How many messages may be received: any number, or one when a probe is due, or none. */
+  /** How many messages may be received: any number, or a few after a pause, or one when a probe is due, or none. */
   get admission(): Admission {
     return { now: () => this.#allowed(), next: (signal) => this.#nextAllowed(signal) };
   }
 
   #allowed(): number {
-    if (!this.#open) return Number.POSITIVE_INFINITY;
-    return this.#isProbeDue() ? 1 : 0;
+    if (this.#open) return this.#isProbeDue() ? 1 : 0;
+    if (this.#slow?.isOver(this.#options.nowMs())) this.#slow = undefined;
+    return this.#slow?.room ?? Number.POSITIVE_INFINITY;
   }
 
   #isProbeDue(): boolean {
@@ -68,10 +72,16 @@ export class MailBreaker {
       const allowed = this.#allowed();
       if (allowed > 0) return allowed;
       const change = AbortSignal.any([signal, this.#change.signal]);
-      const waitMs = this.#probing ? longestProbeMs : Math.ceil(this.pausedForMs ?? 0) + 1;
-      await wait(waitMs, undefined, { signal: change }).catch(() => undefined);
+      await wait(this.#heldForMs(), undefined, { signal: change }).catch(() => undefined);
     }
     return 0;
+  }
+
+  /** Until more may be received by the clock alone. */
+  #heldForMs(): number {
+    if (this.#probing) return longestProbeMs;
+    const heldMs = this.pausedForMs ?? this.#slow?.leftMs(this.#options.nowMs()) ?? 0;
+    return Math.ceil(heldMs) + 1;
   }
 
   /** Leave to try a delivery; null while consumption is paused and no probe is due. */
@@ -84,6 +94,8 @@ export class MailBreaker {
 
   #permit(isProbe: boolean): Permit {
     let ended = false;
+    const slow = isProbe ? undefined : this.#slow;
+    slow?.begin();
     return {
       // A probe is sent while everything else is paused.
       revoked: isProbe ? new AbortController().signal : this.#pauseBegins.signal,
@@ -91,9 +103,10 @@ export class MailBreaker {
         if (ended) return;
         ended = true;
         if (isProbe) this.#probing = false;
+        slow?.end(told?.served === false && told.failure.owner !== 'item');
         if (told?.served) this.#resume();
         else if (told) this.#judge(told.failure, told.deliveryId, isProbe);
-        if (isProbe) this.#announce();
+        if (isProbe || slow) this.#announce();
       },
     };
   }
@@ -115,6 +128,7 @@ export class MailBreaker {
   #pause(failure: Failure): void {
     const sinceMs = this.#options.nowMs();
     this.#open = { failure, failedProbes: 0, sinceMs, nextProbeAtMs: sinceMs + this.#probeMs(0) };
+    this.#slow = undefined;
     this.#pauseBegins.abort();
     this.#announce();
     this.#tell();
@@ -133,6 +147,7 @@ export class MailBreaker {
     if (!this.#open) return;
     const pausedMs = this.#options.nowMs() - this.#open.sinceMs;
     this.#open = undefined;
+    this.#slow = new SlowStart(this.#options.nowMs());
     this.#pauseBegins = new AbortController();
     this.#announce();
     this.#options.onResume(pausedMs);

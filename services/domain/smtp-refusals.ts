@@ -130,8 +130,9 @@ const rules: Rule[] = [
     // "Must issue a STARTTLS command first", "Authentication required": said at any step, it is said to us.
     phase === 'login' || status === 530 || status === 535 || status === 538 ? loginRefused : null,
   ({ phase }) => (phase === 'tls' ? noTls : null),
-  ({ phase }) => (phase === 'session' ? turnedAway : null),
+  // Said to a greeting as to a recipient, 421 is "not now": a rate limit, a restart.
   ({ status }) => (status === 421 ? { ...serverTrouble, reach: 'all', code: 'mail_server_busy' } : null),
+  ({ phase }) => (phase === 'session' ? turnedAway : null),
   ({ phase, words }) =>
     phase === 'sender' && !says.quota.test(words) ? { ...ownSender, reach: 'all' } : null,
   ({ enhanced }) => (enhanced?.subject === 7 && recipientClosed.has(enhanced.detail) ? closedToUs : null),

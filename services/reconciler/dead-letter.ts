@@ -53,7 +53,7 @@ export function readDeadLetter(message: QueueMessage): DeadLetter {
 }
 
 /** SQS moves a message itself when it was received too often: then nobody has written down why. */
-const movedBySqs = 'received too often without an outcome (maxReceiveCount)';
+export const movedBySqs = 'received too often without an outcome (maxReceiveCount)';
 
 type Read =
   | { envelope: ReceivedEnvelope; content: Message }

@@ -93,6 +93,7 @@ function giftFacts(subject: LetterSubjectRow | undefined) {
   return {
     giftId: subject?.gift_id ?? null,
     giftState: subject?.state ?? null,
+    failureClass: subject?.failure_class ?? null,
     failureCode: subject?.failure_code ?? null,
     leased: subject?.leased ?? false,
     deadLetteredAt: subject?.dead_lettered_at ?? null,

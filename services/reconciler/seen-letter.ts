@@ -1,4 +1,4 @@
-import type { GiftState, Verdict } from '../database/states.ts';
+import type { FailureClass, GiftState, Verdict } from '../database/states.ts';
 import type { DeadLetter } from './dead-letter.ts';
 
 /** A dead letter with all that a verdict on it takes. */
@@ -10,6 +10,8 @@ export type SeenLetter = DeadLetter & {
    * although its gift is `delivered`.
    */
   giftState: GiftState | null;
+  /** of the gift's last attempt that failed, with its code; null when none has, or its letter is a resend's */
+  failureClass: FailureClass | null;
   failureCode: string | null;
   /** a worker is on it at this moment */
   leased: boolean;

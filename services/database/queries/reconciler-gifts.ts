@@ -1,12 +1,13 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
-import type { GiftState } from '../states.ts';
+import type { FailureClass, GiftState } from '../states.ts';
 
 export type LetterSubjectRow = {
   /** the gift or delivery that was asked for */
   subject_id: string;
   gift_id: string;
   state: GiftState;
+  failure_class: FailureClass | null;
   failure_code: string | null;
   leased: boolean;
   dead_lettered_at: Date | null;
@@ -33,11 +34,12 @@ export async function findLetterSubjects(
   deliveryIds: string[],
 ): Promise<LetterSubjectRow[]> {
   const { rows } = await sql<LetterSubjectRow>`
-    select g.id as subject_id, g.id as gift_id, g.state, g.failure_code, g.dead_lettered_at,
+    select g.id as subject_id, g.id as gift_id, g.state, g.failure_class, g.failure_code, g.dead_lettered_at,
       coalesce(g.lease_until > clock_timestamp(), false) as leased
     from gifts g where g.id = any (${giftIds}::uuid[])
     union all
-    select d.id, g.id, ${stateForMessage}, null, d.dead_lettered_at, coalesce(d.lease_until > clock_timestamp(), false)
+    select d.id, g.id, ${stateForMessage}, null, null, d.dead_lettered_at,
+      coalesce(d.lease_until > clock_timestamp(), false)
     from deliveries d join gifts g on g.id = d.gift_id where d.id = any (${deliveryIds}::uuid[])`.execute(db);
   return rows;
 }

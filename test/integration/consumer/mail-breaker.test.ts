@@ -203,6 +203,34 @@ describe('what concerns one recipient or one domain stops nobody else', () => {
   });
 });
 
+test('a server that takes one mail and refuses the next (a rate limit) does not use up the receives of all others', async () => {
+  let mails = 0;
+  world.mail.behave(({ at }) => {
+    if (at !== 'recipient') return { kind: 'accept' };
+    mails += 1;
+    return mails % 6 === 0
+      ? { kind: 'accept' }
+      : { kind: 'reply', at: 'recipient', code: 421, text: '4.7.0 Too many messages, try again later' };
+  });
+  consumer = world.start();
+  await send(people(60));
+  await eventually(
+    () =>
+      expect(
+        consumer?.lines().filter((line) => line['event'] === 'consumption_resumed').length,
+      ).toBeGreaterThanOrEqual(4),
+    { timeoutMs: 60_000 },
+  );
+  const { ready, delayed, inflight } = await world.emulator.inspect(world.queue.name);
+  const receives = [...ready, ...delayed, ...inflight.map(({ message }) => message)].map(
+    ({ approximateReceiveCount }) => approximateReceiveCount,
+  );
+  // The first window was received before anybody knew; of the four pauses after it each costs a few receives and not a window.
+  expect(receives.reduce((sum, count) => sum + count, 0)).toBeLessThan(120);
+  await consumer.shutDown();
+  consumer = undefined;
+}, 90_000);
+
 test('Q6: a consumer that is stopped while it is paused ends in time, and pauses nothing any more', async () => {
   await takeMailServerAway();
   consumer = world.start({ SHUTDOWN_GRACE_SECONDS: '3' });

@@ -202,3 +202,17 @@ describe('dry run', () => {
     expect(real.outcome).toBe(dry.outcome);
   });
 });
+
+test('receives are no fault of a gift: what SQS moved for them, again and again, waits for a person and is not failed', async () => {
+  const ids = await deadGifts(scene, 2);
+  await placeGifts(scene.database.db, ids.slice(1).map(toUuid), { failure_class: null, failure_code: null });
+  await buryGifts(scene, ids, null);
+  const report = await run(scene, policy({ limits: { maxRedrives: 0 } }));
+  expect(report).toMatchObject({ outcome: 'needs_person', counts: { quarantined: 0, held_for_person: 2 } });
+  const rows = await scene.database.db
+    .selectFrom('gifts')
+    .select('state')
+    .where('id', 'in', ids.map(toUuid))
+    .execute();
+  expect(rows.map(({ state }) => state)).toEqual(['queued', 'queued']);
+});

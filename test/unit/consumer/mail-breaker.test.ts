@@ -103,7 +103,7 @@ describe('a pause', () => {
     jest.advanceTimersByTime(300_000);
     expect(attempt('served')).toBe(true);
     expect(resumed).toHaveLength(1);
-    expect(breaker.admission.now()).toBe(Number.POSITIVE_INFINITY);
+    expect(breaker.admission.now()).toBe(2);
     expect(breaker.pausedForMs).toBeNull();
   });
 
@@ -133,6 +133,36 @@ describe('a pause', () => {
     expect(resumed).toEqual([]);
     expect(attempt('served')).toBe(true);
     expect(resumed).toHaveLength(1);
+  });
+
+  test('ends slowly: one mail more at once for each that is taken, one alone after a failure', () => {
+    const { breaker, attempt } = pausedBreaker();
+    jest.advanceTimersByTime(1_000);
+    attempt('served');
+    const permits = [breaker.admit(), breaker.admit()];
+    expect(breaker.admission.now()).toBe(0);
+    for (const permit of permits) permit?.end({ served: true });
+    expect(breaker.admission.now()).toBe(4);
+    attempt(failure('some'));
+    expect(breaker.admission.now()).toBe(1);
+    for (let taken = 0; taken < 63; taken += 1) attempt('served');
+    expect(breaker.admission.now()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('is over after a minute, though mails hang; those that wait to receive are told', async () => {
+    const { breaker, attempt } = pausedBreaker();
+    jest.advanceTimersByTime(1_000);
+    attempt('served');
+    const [first] = [breaker.admit(), breaker.admit()];
+    const stopping = new AbortController();
+    const allowed = breaker.admission.next(stopping.signal);
+    first?.end();
+    expect(await allowed).toBe(2);
+    breaker.admit();
+    breaker.admit();
+    expect(breaker.admission.now()).toBe(0);
+    jest.advanceTimersByTime(60_000);
+    expect(breaker.admission.now()).toBe(Number.POSITIVE_INFINITY);
   });
 
   test('holds those who ask to receive until a probe is due, and lets a shutdown go', async () => {

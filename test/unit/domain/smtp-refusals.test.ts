@@ -275,6 +275,12 @@ describe('a fault of the mail server is never charged to the item', () => {
     ['its set-up, said for good', 'RCPT TO', '554 5.3.0 rewrite: map lookup failed', 'mail_server_failing'],
     ['its end of service', 'RCPT TO', '421 4.3.2 System not accepting network messages', 'mail_server_busy'],
     [
+      'its load, at the greeting',
+      'CONN',
+      '421 4.7.0 Too many connections, come back later',
+      'mail_server_busy',
+    ],
+    [
       'its rate, by hanging up',
       'content',
       '421 4.7.0 Try again later, closing connection',

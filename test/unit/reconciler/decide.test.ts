@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { movedBySqs } from '../../../services/reconciler/dead-letter.ts';
 import { decide } from '../../../services/reconciler/decide.ts';
 import { matchRule } from '../../../services/reconciler/policy.ts';
 import { untriedQuarantine } from '../../../services/reconciler/quarantine-breaker.ts';
@@ -31,6 +32,21 @@ describe('the default policy', () => {
       'one that was redriven often enough, for a fault of the mail server',
       { redrives: 3, reason: 'mail_unreachable' },
       ['wait', 'max-redrives'],
+    ],
+    [
+      'one that SQS moved for its receives as often, whose gift failed of the mail server',
+      { redrives: 3, class: 'unknown', reason: movedBySqs, failureCode: 'mail_policy_refused' },
+      ['wait', 'max-redrives'],
+    ],
+    [
+      'one that SQS moved for its receives as often, whose gift never failed',
+      { redrives: 3, class: 'unknown', reason: movedBySqs, failureClass: null, failureCode: null },
+      ['wait', 'max-redrives'],
+    ],
+    [
+      'one that SQS moved for its receives as often, whose gift failed of its recipient',
+      { redrives: 3, class: 'unknown', reason: movedBySqs, failureCode: 'mailbox_unavailable' },
+      ['quarantine', 'max-redrives'],
     ],
     ['one whose gift is with a worker', { leased: true }, ['wait', 'in-delivery']],
     ['a settled gift, though with a worker', { leased: true, giftState: 'claimed' }, ['discard', 'settled']],

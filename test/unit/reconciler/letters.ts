@@ -46,6 +46,7 @@ export function letter(changes: Partial<SeenLetter> = {}): SeenLetter {
     class: 'transient',
     giftId: '01940000-0000-7000-8000-000000000000',
     giftState: 'queued',
+    failureClass: 'transient',
     failureCode: 'mail_unreachable',
     leased: false,
     deadLetteredAt: null,

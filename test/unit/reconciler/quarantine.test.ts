@@ -72,7 +72,7 @@ describe('holding quarantines back', () => {
     expect(held({ deadForSeconds: 5, ageSeconds: 86_400 })).toEqual(['wait', 'quarantine:too-young']);
     expect(held({ deadForSeconds: 599 })).toEqual(['wait', 'quarantine:too-young']);
     expect(held({ deadForSeconds: 600 })).toEqual(['quarantine', 'permanent']);
-    expect(held({ deadForSeconds: 5, class: 'unknown', redrives: 3 })).toEqual([
+    expect(held({ deadForSeconds: 5, class: 'unknown', reason: 'mail_refused', redrives: 3 })).toEqual([
       'wait',
       'quarantine:too-young',
     ]);
@@ -80,7 +80,7 @@ describe('holding quarantines back', () => {
 
   test('tripped, it holds what died of itself and what was redriven too often alike', () => {
     expect(held({}, { breaker: 'tripped' })).toEqual(['wait', 'quarantine:breaker']);
-    expect(held({ class: 'unknown', redrives: 3 }, { breaker: 'tripped' })).toEqual([
+    expect(held({ class: 'unknown', reason: 'mail_refused', redrives: 3 }, { breaker: 'tripped' })).toEqual([
       'wait',
       'quarantine:breaker',
     ]);
