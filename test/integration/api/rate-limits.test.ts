@@ -1,10 +1,12 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
+import { sql } from 'kysely';
 import { parseList } from 'structured-headers';
 import request from 'supertest';
 import { createRateLimits } from '../../../services/api/rate-limits.ts';
 import { SlidingWindows } from '../../../services/api/sliding-window.ts';
+import { unbounded } from '../../../services/database/bounds.ts';
 import { createDatabase } from '../../../services/database/client.ts';
 import { pingDatabase } from '../../../services/database/ping.ts';
 import { deleteEndedBudgets, takePoints } from '../../../services/database/queries/rate-limits.ts';
@@ -204,6 +206,26 @@ describe('P48: the store', () => {
     expect(verdicts.map(({ allowed }) => allowed)).toEqual([true, true, false]);
     expect((await limits.ip.consume('k'.repeat(299))).allowed).toBe(true);
     expect(failures).toEqual([]);
+  });
+
+  test('a budget that somebody holds uses up no connection: the server ends the wait, whatever the bounds of the session', async () => {
+    await start({});
+    const client = createDatabase({
+      connectionString: api.database.url,
+      poolMax: 1,
+      applicationName: 'limits',
+      bounds: unbounded,
+    });
+    const asked = [{ key: 'held', points: 1, quota: 10, slotMs: 1_000 }];
+    await takePoints(client.db, asked);
+    try {
+      await api.database.db.transaction().execute(async (trx) => {
+        await sql`select from rate_limits for update`.execute(trx);
+        await expect(takePoints(client.db, asked)).rejects.toMatchObject({ code: '55P03' });
+      });
+    } finally {
+      await client.db.destroy();
+    }
   });
 
   test('P48: two processes share one budget', async () => {
