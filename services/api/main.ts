@@ -12,6 +12,7 @@ import { startTracing } from '../observability/tracing.ts';
 import { composeMessage } from '../queue/compose-message.ts';
 import { startAdminServer } from '../runtime/admin-server.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
+import { drainable } from '../runtime/drain-server.ts';
 import { parseEnv } from '../runtime/env.ts';
 import { logOptions } from '../runtime/env-variables.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
@@ -165,12 +166,13 @@ async function serve(deps: ApiDeps, config: ApiConfig, lifecycle: Lifecycle): Pr
   );
   lifecycle.onShutdown('metrics', () => admin.close());
   const server = createServer(buildApp(deps));
+  const drain = drainable(server);
   // Longer than a load balancer keeps its connections (60 s), or it would send a request into a closing one.
   server.keepAliveTimeout = 65_000;
   server.requestTimeout = 30_000;
   const port = await listen(server, { port: config.PORT, ...at });
   // A client that never ends its request must leave time for all that is stopped after it.
-  lifecycle.onShutdown('http', () => drain(server), (config.SHUTDOWN_GRACE_SECONDS * 1_000 * 2) / 3);
+  lifecycle.onShutdown('http', drain, (config.SHUTDOWN_GRACE_SECONDS * 1_000 * 2) / 3);
   logger.info('listening', { event: 'started', port, metrics_port: admin.port });
 }
 
@@ -182,18 +184,5 @@ function listen(server: Server, at: { port: number; host?: string }): Promise<nu
       const address = server.address();
       resolve(typeof address === 'object' && address ? address.port : at.port);
     });
-  });
-}
-
-/** Takes no new connection, lets the requests under way end, and closes each connection as soon as it lies idle. */
-function drain(server: Server): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const closing = setInterval(() => server.closeIdleConnections(), 50);
-    server.close((error) => {
-      clearInterval(closing);
-      if (error) reject(error);
-      else resolve();
-    });
-    server.closeIdleConnections();
   });
 }

@@ -66,7 +66,9 @@ async function endRoles({ reconciling, consumers, apis }: ChaosSystem): Promise<
   await reconciling.end();
   for (const role of [...consumers, ...apis]) {
     const code = await role.end();
-    if (code !== 0) say(`${role.name} ended with ${code}`);
+    if (code === 0) continue;
+    const last = role.process().output().split('\n').slice(-8);
+    say(`${role.name} ended with ${code}:\n${last.join('\n')}`);
   }
 }
 

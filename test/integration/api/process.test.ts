@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -86,6 +87,17 @@ describe('the process', () => {
     expect(ids).toHaveLength(10);
     expect(await inQueue()).toBe(before + 10);
     expect(api.output()).not.toMatch(/shutdown_step_failed|process_failed/);
+  });
+
+  test('SIGTERM: a connection on which nothing was ever sent does not hold up the end', async () => {
+    const fresh = await system.startApi();
+    const socket = connect(Number(new URL(fresh.url).port), '127.0.0.1');
+    await once(socket, 'connect');
+    // Another request on its way tells that the server has taken the silent one, too.
+    await acceptOverHttp(fresh, system.sender, [gift]);
+    expect(await fresh.stop()).toBe(0);
+    expect(fresh.output()).not.toContain('shutdown_step_failed');
+    socket.destroy();
   });
 
   test('SIGTERM: a connection that is kept alive does not hold up the end once its request is answered', async () => {
