@@ -39,7 +39,9 @@ async function attemptAndSettle(
   options: Pick<HandlerContext, 'signal' | 'outlast'> & { permit: Permit },
 ): Promise<Handled> {
   const { signal, permit } = options;
-  const attempt = await attemptDelivery(deps, work, { signal, revoked: permit.revoked });
+  const attempt = isLostTooOften(work, deps.retry)
+    ? lostTooOften
+    : await attemptDelivery(deps, work, { signal, revoked: permit.revoked });
   permit.end(observationOf(work, attempt));
   const { pausedForMs } = deps.breaker;
   const verdict = decide(work, attempt, deps.retry, { now: deps.clock(), pausedForMs });
@@ -61,6 +63,28 @@ async function attemptAndSettle(
     }
   }
 }
+
+/**
+ * A worker that dies in the middle of a mail, or can't record that it is out, leaves an attempt without an outcome: the next
+ * one may send a second copy. So these are bounded by the same number as attempts that failed, and by three at least.
+ */
+function isLostTooOften({ attemptsCounted }: DeliveryWork, { maxRetryCount }: RetryPolicy): boolean {
+  return attemptsCounted > Math.max(3, maxRetryCount + 1);
+}
+
+/** Passing, because a worker dies of many things: the dead letter that it becomes is never charged to its gift. */
+const lostTooOften: AttemptResult = {
+  kind: 'failed',
+  failure: {
+    class: 'transient',
+    owner: 'item',
+    reach: 'one',
+    code: 'attempts_lost',
+    reason: 'its attempts ended without an outcome too often',
+  },
+  inDoubt: false,
+  mailed: false,
+};
 
 function answerUnclaimed(deps: DeliverDeps, claim: Unclaimed, missingCode: string): Handled {
   switch (claim.kind) {

@@ -205,6 +205,27 @@ test('a gift that is cancelled while its mail is under way stays cancelled and i
   expect(transfers).toEqual(['reserve']);
 });
 
+test('a mail whose outcome can never be recorded is sent a bounded number of times, and waits as a dead letter', async () => {
+  const { pool } = world.database;
+  const before = world.mail.mails().length;
+  await pool.query(`alter table ledger_transfers add constraint refused check (kind <> 'commit') not valid`);
+  consumer = world.start({ LEASE_SECONDS: '1', MAX_RETRY_COUNT: '0' });
+  const { id } = await sendOne();
+  await eventually(
+    async () => {
+      const dead = await deadLetters(world.emulator, world.queue);
+      expect(dead.filter(({ body }) => body.includes(id))).toMatchObject([
+        { class: 'transient', reason: 'attempts_lost' },
+      ]);
+    },
+    { timeoutMs: 25_000 },
+  );
+  await pool.query('alter table ledger_transfers drop constraint refused');
+  expect(world.mail.mails().slice(before)).toHaveLength(3);
+  const { gift } = await storyOf(world.database, id);
+  expect(gift).toMatchObject({ state: 'queued', failure_code: 'attempts_lost' });
+});
+
 test('P22: an outcome that can not be recorded is never acknowledged; the next attempt sends the same mail', async () => {
   const { pool } = world.database;
   const before = world.mail.mails().length;
