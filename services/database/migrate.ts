@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import { type Migration, type MigrationResult, Migrator } from 'kysely/migration';
 import { liftBounds } from './bounds.ts';
+import { holdTables } from './hold-tables.ts';
 import { migrations as shipped } from './migrations/index.ts';
 import type { Database } from './schema.ts';
 
@@ -26,6 +27,7 @@ function unhurried(migrations: Record<string, Migration>): Record<string, Migrat
   const entries = Object.entries(migrations).map(([name, migration]) => {
     const up: Migration['up'] = async (db) => {
       await liftBounds(db);
+      await holdTables(db);
       await migration.up(db);
     };
     return [name, { ...migration, up }] as const;

@@ -10,6 +10,7 @@ import {
   serverUrl,
   withDatabaseName,
 } from '../../support/database.ts';
+import { eventually } from '../../support/eventually.ts';
 
 describe('migrate', () => {
   const name = `largesse_migrate_${process.pid}`;
@@ -79,4 +80,33 @@ test('a migration takes longer than what serving is bounded by', async () => {
   expect(applied).toContain('9999-slow');
   await hurried.db.destroy();
   await database.drop();
+});
+
+test('a migration and what serves meanwhile end in no deadlock, whatever tables that has touched before', async () => {
+  const name = `largesse_migrate_served_${process.pid}`;
+  await createEmptyDatabase(serverUrl(), name);
+  const { db, pool } = createDatabase({
+    connectionString: withDatabaseName(serverUrl(), name),
+    poolMax: 3,
+    applicationName: 'largesse-migrate-test',
+  });
+  const before = Object.entries(migrations).filter(([key]) => key.startsWith('2026-11-21'));
+  await migrate(db, Object.fromEntries(before));
+  const serving = await pool.connect();
+  const use = (table: string) => serving.query(`lock table ${table} in row exclusive mode`);
+  await serving.query('begin');
+  await use('ledger_transfers');
+  const migrated = migrate(db);
+  await eventually(async () => {
+    const { rows } = await pool.query(
+      "select from pg_locks where relation = 'ledger_transfers'::regclass and not granted",
+    );
+    expect(rows).toHaveLength(1);
+  });
+  await use('gifts');
+  await use('deliveries');
+  await serving.query('commit');
+  serving.release();
+  expect(await migrated).toHaveLength(Object.keys(migrations).length - before.length);
+  await db.destroy();
 });
