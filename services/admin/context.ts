@@ -1,15 +1,15 @@
-import { readFile } from 'node:fs/promises';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
 import { unbounded } from '../database/bounds.ts';
 import { createDatabase, type DatabaseOptions } from '../database/client.ts';
 import { explainConnectionProblem } from '../database/connection-problem.ts';
 import type { Database } from '../database/schema.ts';
-import { type Keyring, parseKeyring } from '../domain/recipients/keyring.ts';
+import type { Keyring } from '../domain/recipients/keyring.ts';
 import { explainQueueProblem } from '../queue/connection-problem.ts';
 import { createQueueClients, type QueueClients } from '../queue/sqs.ts';
 import { parseEnv } from '../runtime/env.ts';
 import { databaseEnv, keyringEnv, processingEnv, sqsEnv } from '../runtime/env-variables.ts';
+import { readKeyring } from './keyring-file.ts';
 import { Unreachable } from './refusals.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -31,7 +31,7 @@ export function createContext(env: Env): AdminContext {
       withDatabase(env, { statementTimeoutMs: 3_600_000, bounds: unbounded }, work),
     keyring: async () => {
       const { KEYRING_FILE: file } = parseEnv(z.object(keyringEnv), env);
-      return parseKeyring(await readFile(file, 'utf8'));
+      return (await readKeyring(file)).keyring;
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { Role } from '../database/states.ts';
 import { currencies } from '../domain/currencies.ts';
 import { type Id, isId, type Prefix } from '../domain/ids.ts';
+import { isBlank } from '../domain/notifications/shown-text.ts';
 import { apiKeyPrefix, roles, type Scope, scopes } from '../domain/senders/api-key.ts';
 import type { Option } from './command.ts';
 import { UsageError } from './refusals.ts';
@@ -25,13 +26,17 @@ export function flag(help: string): Option<boolean> {
   return { placeholder: null, help, required: false, parse: () => true, standard: false };
 }
 
+const controls = /[\p{Cc}\p{Zl}\p{Zp}]|\p{Bidi_Control}/u;
+
 export function shortText(help: string): Reader<string> {
   return {
     placeholder: 'text',
     help,
     parse: (text) => {
-      if (text.trim() !== '' && [...text].length <= 200) return text;
-      throw new UsageError('needs 1 to 200 characters');
+      if (isBlank(text) || [...text].length > 200) throw new UsageError('needs 1 to 200 characters');
+      // Printed in a table, it would move the cursor or turn the line of whoever reads it.
+      if (controls.test(text)) throw new UsageError('holds a control character');
+      return text;
     },
   };
 }

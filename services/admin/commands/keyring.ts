@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { createKeyringFile, parseKeyring } from '../../domain/recipients/keyring.ts';
 import { usesOf } from '../../domain/recipients/lookup-keys.ts';
 import { lookupRotation, RotationError } from '../../domain/recipients/rotate-lookup.ts';
 import { command } from '../command.ts';
+import { readKeyring } from '../keyring-file.ts';
 import { path, required, shortText, standard, wholeNumber } from '../options.ts';
 import { UsageError } from '../refusals.ts';
 
@@ -30,7 +31,7 @@ export const keyringCommands = [
     name: 'show-keyring',
     summary: 'which keys a keyring has, and what each is for; no key',
     options: { file },
-    run: async (_context, given) => told(given.file, await readFile(given.file, 'utf8')),
+    run: async (_context, given) => told(given.file, (await readKeyring(given.file)).json),
   }),
   command({
     name: 'add-lookup-key',
@@ -57,7 +58,7 @@ export const keyringCommands = [
 
 /** Written aside and renamed: a kill in the middle leaves the old keyring whole. */
 async function change(path: string, step: (json: string) => string) {
-  const changed = take(step, await readFile(path, 'utf8'));
+  const changed = take(step, (await readKeyring(path)).json);
   const aside = `${path}.${randomBytes(4).toString('hex')}`;
   try {
     await writeFile(aside, changed, { flag: 'wx', mode: 0o600 });

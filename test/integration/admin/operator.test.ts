@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -211,6 +211,19 @@ describe('messages', () => {
 });
 
 describe('the keyring', () => {
+  test.each([
+    ['is not there', null],
+    ['is no JSON', '{'],
+    ['is JSON and no keyring', '[]'],
+  ])('a file that %s is one sentence with its name', async (_what, text) => {
+    const file = join(folder, 'unusable.json');
+    await rm(file, { force: true });
+    if (text !== null) await writeFile(file, text);
+    const sentence = `${file} can not be used as a keyring`;
+    await refused(admin('show-keyring', '--file', file), sentence);
+    await refused(admin('add-lookup-key', '--file', file), sentence);
+  });
+
   test('its lookup key is rotated in steps, over a file that only its owner reads', async () => {
     const file = join(folder, 'rotated.json');
     await copyFile(join(folder, 'keyring.json'), file);

@@ -33,6 +33,9 @@ test.each<[string, string[], string]>([
   ],
   ['no prefix', ['revoke-key'], '--prefix is missing'],
   ['a prefix that is too short', ['revoke-key', '--prefix', 'lgk_0123'], '12 characters after lgk_'],
+  ['a name that shows nothing', ['create-sender', '--name', '\u200b\u2800'], '--name needs 1 to 200'],
+  ['a name that moves the cursor', ['create-sender', '--name', 'a\u001b[2Jb'], 'holds a control character'],
+  ['a name that turns its line', ['create-sender', '--name', 'a\u202eb'], 'holds a control character'],
   ['no file', ['create-keyring'], '--file is missing'],
   [
     'a grace period without a unit',
