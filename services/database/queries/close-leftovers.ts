@@ -3,7 +3,7 @@ import type { Database } from '../schema.ts';
 
 /**
  * Closes at most `limit` of each of what was left open: a reminder whose worker died, which nobody may send again; a delivery
- * of a gift that has ended, or of one that counts as delivered since a mail in doubt, whose repeat has not come for two days; an
+ * of a gift that has ended, or of one that counts as delivered since a mail in doubt, whose repeat has not come, or has lost its worker, for two days; an
  * attempt of a delivery that is not being sent. The first and the repeat come about by themselves: a worker can die, a message
  * be lost at any time. The others are ended with what they hang on, and are looked for in case that ever fails.
  *
@@ -26,7 +26,8 @@ export async function closeLeftovers(trx: Transaction<Database>, limit: number):
       select d.id, g.state as gift_state from deliveries d join gifts g on g.id = d.gift_id
       where d.state in ('pending', 'sending', 'deferred')
         and (g.state in ('claimed', 'failed', 'rejected', 'cancelled', 'expired')
-          or (g.state = 'delivered' and d.purpose = 'gift' and d.state = 'deferred'
+          or (g.state = 'delivered' and d.purpose = 'gift'
+            and (d.state = 'deferred' or (d.state = 'sending' and d.lease_until < clock_timestamp()))
             and d.state_changed_at < clock_timestamp() - interval '2 days'))
         and d.id not in (select id from abandoned)
       limit ${limit} for no key update of d skip locked

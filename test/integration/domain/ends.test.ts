@@ -5,6 +5,7 @@ import { readLifecycleInvariants } from '../../../services/database/queries/life
 import { failDeliveries } from '../../../services/database/queries/reconciler-gifts.ts';
 import type { DeliveryState, GiftState } from '../../../services/database/states.ts';
 import { claimDeliveries } from '../../../services/domain/deliveries/claim-deliveries.ts';
+import { settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
 import { cancelGifts, expireGifts, failGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { type DeliveryId, fromUuid, type GiftId, newUuid, toUuid } from '../../../services/domain/ids.ts';
 import { keyring } from '../../support/gifts.ts';
@@ -215,6 +216,25 @@ describe('what was left open all the same', () => {
       attempts: ['sent', 'interrupted'],
     });
     expect(await broken()).toEqual({});
+  });
+
+  test.each([
+    ['has not come', 'deferred'],
+    ['has lost its worker, and its message', 'sending'],
+  ] as const)('the repeat of a mail in doubt that %s for two days is closed', async (_what, state) => {
+    const { id } = await stage.acceptOne();
+    const { deliveryId, attempt } = await stage.claimOne(id);
+    const failure = { class: 'transient', code: 'mail_timed_out', reason: 'silent' } as const;
+    await settleDeliveries(stage.db, [
+      { deliveryId, attempt, outcome: 'in_doubt', failure, repeatSeconds: 900 },
+    ]);
+    const leaseUntil = sql`case when ${state} = 'sending' then clock_timestamp() - interval '2 days' end`;
+    await sql`update deliveries set state = ${state}, lease_until = ${leaseUntil},
+      state_changed_at = clock_timestamp() - interval '3 days' where gift_id = ${toUuid(id)}`.execute(
+      stage.db,
+    );
+    expect(await stage.transaction((trx) => closeLeftovers(trx, 100))).toBe(1);
+    expect((await childrenOf(id)).deliveries).toEqual(['suppressed']);
   });
 
   test('one that a worker is at is left to it', async () => {
