@@ -58,7 +58,9 @@ export async function settleClaimedDeliveries(
           when input.final then 'failed' else 'deferred' end,
         lease_until = null, state_changed_at = clock_timestamp(),
         dead_lettered_at = case when input.outcome = 'dead_letter' then clock_timestamp() end,
-        attempts_forgiven = d.attempts_forgiven + case when input.outcome = 'interrupted' or input.forgiven then 1 else 0 end
+        -- A redrive may have forgiven this attempt already, while its worker was at it without a lease.
+        attempts_forgiven = least(d.attempts,
+          d.attempts_forgiven + case when input.outcome = 'interrupted' or input.forgiven then 1 else 0 end)
       from input, locked
       where d.id = input.delivery_id and d.gift_id = locked.id and d.attempts = input.attempt and d.state = 'sending'
         and (d.purpose <> 'gift' or locked.state <> 'queued')

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { sql } from 'kysely';
+import { resetRetryBudgets } from '../../../services/database/queries/reconciler-gifts.ts';
 import { settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
 import { cancelGifts, failGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { type GiftId, newId, toUuid } from '../../../services/domain/ids.ts';
@@ -231,4 +232,18 @@ describe('the life of a gift', () => {
       { kind: 'missing' },
     ]);
   });
+
+  test.each([
+    { outcome: 'interrupted' },
+    { outcome: 'retry', failure, nextAttemptAt: new Date(), forgiven: true },
+  ] as const)(
+    'what a redrive forgave while a slow worker was at it is not forgiven twice: $outcome',
+    async (settlement) => {
+      const { id } = await stage.acceptOne();
+      const { deliveryId, attempt } = await stage.claimOne(id, 0);
+      await stage.transaction((trx) => resetRetryBudgets(trx, [toUuid(id)]));
+      const settled = await settleDeliveries(stage.db, [{ deliveryId, attempt, ...settlement }]);
+      expect(settled.get(deliveryId)).toBe('recorded');
+    },
+  );
 });
