@@ -15,6 +15,16 @@ export const jsonBody: RequestHandler = bodyOf({ [json]: parseStrictJson });
 /** Reads JSON, or what a form on a page sends. */
 export const jsonOrFormBody: RequestHandler = bodyOf({ [json]: parseStrictJson, [form]: readForm });
 
+const jsonIfRead: RequestHandler = (request, response, next) => {
+  const sent = request.body instanceof Uint8Array && request.body.length > 0;
+  if (sent) return jsonBody(request, response, next);
+  request.body = {};
+  return next();
+};
+
+/** Reads JSON where nothing needs to be sent: no body and an empty one, of whatever type, are an empty object. */
+export const jsonBodyIfAny: readonly RequestHandler[] = [readBytes, jsonIfRead];
+
 function bodyOf(parsers: Readonly<Record<string, (text: string) => unknown>>): RequestHandler {
   const wanted = Object.keys(parsers);
   return (request, response, next) => {

@@ -134,3 +134,44 @@ describe('POST /v1/gifts/{id}/resend', () => {
     expect([answer.status, answer.body.detail]).toEqual([409, expect.stringContaining('claim_url')]);
   });
 });
+
+describe('the body of cancel and resend', () => {
+  const accepted = async () => (await postGift(api, sender)).body.id as string;
+
+  test('no body, an empty one and an empty object are one request', async () => {
+    const path = `/v1/gifts/${await accepted()}/cancel`;
+    const key = freshKey();
+    const first = await post(path, sender, key);
+    expect(first.status).toBe(200);
+    const others = [
+      await post(path, sender, key).type('json').send(''),
+      await post(path, sender, key).type('text/plain').set('Transfer-Encoding', 'chunked').send(''),
+      await post(path, sender, key).send({}),
+    ];
+    for (const { status, headers, body } of others) {
+      expect([status, headers['idempotency-replayed'], body]).toEqual([200, 'true', first.body]);
+    }
+  });
+
+  test.each(['cancel', 'resend'])('%s: anything else is refused, and nothing happens', async (verb) => {
+    const id = await accepted();
+    const path = `/v1/gifts/${id}/${verb}`;
+    const field = await post(path).send({ reason: 'a mistake' });
+    expect([field.status, field.body.errors]).toEqual([
+      422,
+      [{ pointer: '/reason', detail: 'is not a field of this request' }],
+    ]);
+    expect((await post(path).send([])).body.code).toBe('validation_failed');
+    expect((await post(path).type('json').send('{"a":')).body.code).toBe('malformed_body');
+    expect((await post(path).type('text/plain').send('now')).body.code).toBe('unsupported_media_type');
+    expect(await stateOf(api, id)).toBe('queued');
+  });
+
+  test('what an earlier release accepted, as it looked at no body, is answered as it was', async () => {
+    const path = `/v1/gifts/${await accepted()}/cancel`;
+    const key = freshKey();
+    const first = await post(path, sender, key);
+    const again = await post(path, sender, key).send({ reason: 'a mistake' });
+    expect([again.status, again.body]).toEqual([200, first.body]);
+  });
+});

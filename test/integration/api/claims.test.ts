@@ -211,6 +211,21 @@ describe('POST /v1/claims', () => {
     expect(late.text).toContain('claimed already');
   });
 
+  test('JSON is answered with JSON, taken or refused, whatever the browser accepts', async () => {
+    const { token } = await deliveredGift();
+    const post = (body: object) =>
+      request(api.app)
+        .post('/v1/claims')
+        .set('Accept', 'text/html,application/json;q=0.9,*/*;q=0.8')
+        .set('Idempotency-Key', 'a-page-of-ours')
+        .send(body);
+    const taken = await post({ token });
+    expect([taken.status, taken.type]).toEqual([201, 'application/json']);
+    for (const body of [{ token: 'clt_nobody' }, { token, colour: 'red' }, {}]) {
+      expect((await post(body)).type).toBe('application/problem+json');
+    }
+  });
+
   test('409 with Retry-After while the gift is still on its way', async () => {
     const { body: queued } = await postGift(api, sender);
     const answer = await claim(claimToken(keyring, queued.id, 1));

@@ -1,8 +1,10 @@
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import request from 'supertest';
 import { startTestApi, type TestApi } from '../../support/api.ts';
 
 let api: TestApi;
+type Body = { content: Record<string, { example?: unknown }> };
 type Operation = {
   operationId: string;
   responses: Record<string, { description?: string; content?: object; headers?: object }>;
@@ -145,6 +147,66 @@ describe('GET /docs', () => {
     for (const path of assets) {
       expect(path).toMatch(/^\/(docs|openapi)/);
       expect((await request(api.app).get(path)).status).toBe(200);
+    }
+  });
+});
+
+describe('the script of /docs', () => {
+  type Sent = { method: string; headers: Record<string, string>; body?: string };
+  type Page = { spec: typeof document; requestInterceptor: (request: Sent) => Sent };
+
+  /** What the script hands to Swagger UI. */
+  async function page(): Promise<Page> {
+    const script = (await request(api.app).get('/docs/start.js')).text;
+    return new Promise((resolve, reject) => {
+      const fetch = async (path: string) => {
+        const { body } = await request(api.app).get(path);
+        return { ok: true, json: async () => body };
+      };
+      const shown = {
+        set textContent(text: string) {
+          reject(new Error(text));
+        },
+      };
+      const globals = { fetch, crypto, SwaggerUIBundle: resolve, document: { getElementById: () => shown } };
+      runInNewContext(script, { ...globals, Uint8Array });
+    });
+  }
+
+  test('every POST goes out with a key of its own, unless one was typed', async () => {
+    const { spec, requestInterceptor: prepare } = await page();
+    const sent = (headers: Record<string, string> = {}, body = '{}') =>
+      prepare({ method: 'POST', headers, body }).headers;
+    const keys = Array.from({ length: 3 }, () => sent()['Idempotency-Key']);
+    expect(new Set(keys).size).toBe(3);
+    for (const key of keys) expect(key).toMatch(/^[0-9a-f]{32}$/);
+    expect(sent({ 'Idempotency-Key': 'mine' })).toEqual({ 'Idempotency-Key': 'mine' });
+    expect(sent({}, '{"idempotency_key":"mine"}')).toEqual({});
+    expect(prepare({ method: 'GET', headers: {} }).headers).toEqual({});
+    const parameters = Object.values(spec.paths).flatMap((path) =>
+      Object.values(path).flatMap(({ parameters: all = [] }) => all),
+    );
+    const keyFields = parameters.filter(({ name }) => name === 'Idempotency-Key');
+    expect(keyFields).toHaveLength(5);
+    for (const field of keyFields) {
+      expect(field.required).toBe(false);
+      expect(field).not.toHaveProperty('example');
+    }
+  });
+
+  test('what the page prefills for a gift is accepted, twice', async () => {
+    const { spec, requestInterceptor: prepare } = await page();
+    const sender = await api.sender();
+    const content = (spec.paths['/v1/gifts']?.['post'] as { requestBody?: Body } | undefined)?.requestBody
+      ?.content;
+    for (let round = 0; round < 2; round += 1) {
+      const { headers } = prepare({ method: 'POST', headers: {} });
+      const answer = await request(api.app)
+        .post('/v1/gifts')
+        .set(...sender.auth)
+        .set(headers)
+        .send(content?.['application/json']?.example as object);
+      expect([answer.status, answer.headers['idempotency-replayed']]).toEqual([202, undefined]);
     }
   });
 });

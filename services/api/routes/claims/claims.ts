@@ -82,8 +82,10 @@ export const claimRefusal: ErrorRequestHandler = (error, request, response, next
   sendPage(response, status, refusalPage(title, problem.message));
 };
 
+/** Browsers accept pages whatever they send: a script on one that sent JSON can read nothing but JSON. */
 function wantsPage(request: Parameters<RequestHandler>[0]): boolean {
-  return request.accepts(['json', 'html']) === 'html';
+  const opensOrSendsForm = request.method !== 'POST' || request.is('application/x-www-form-urlencoded');
+  return Boolean(opensOrSendsForm) && request.accepts(['json', 'html']) === 'html';
 }
 
 /** The address holds the token and the page may hold the code: neither goes to a cache or, as Referer, elsewhere. */

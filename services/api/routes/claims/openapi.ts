@@ -24,7 +24,7 @@ export const claimPaths: ZodOpenApiPathsObject = {
       id: 'claimGift',
       summary: 'Take the voucher of a gift; its code is shown once',
       description:
-        'The key belongs to the claim link: there, the same key gets the same claim and code again, and any other is refused; on another link it is as good as new. A browser that sends the form of the claim page is answered with a page.',
+        'The key belongs to the claim link: there, the same key gets the same claim and code again, and any other is refused; on another link it is as good as new. JSON is answered with JSON; a browser that sends the form of the claim page is answered with a page.',
       tag,
       roles: null,
       body: claimBody.schema,
@@ -32,8 +32,8 @@ export const claimPaths: ZodOpenApiPathsObject = {
       form: true,
       idempotent: { unless: 'the body has an `idempotency_key`' },
       answers: {
-        200: { description: 'The code, for people', html: true },
-        201: { description: 'Claimed', schema: claimSchema },
+        200: { description: 'The code, for people who sent the form', html: true },
+        201: { description: 'Claimed, for those who sent JSON', schema: claimSchema },
       },
       problems: ['not_found', 'claim_not_ready', 'state_conflict', 'claim_unavailable'],
     }),

@@ -35,6 +35,8 @@ export type OperationDescription = {
   path?: z.ZodObject;
   query?: z.ZodObject;
   body?: z.ZodType;
+  /** the body may be left out */
+  bodyOptional?: true;
   /** a body that is taken, and more than once: what the page fills in first */
   example?: unknown;
   /** also as a form on a page */
@@ -49,7 +51,7 @@ export type OperationDescription = {
 
 /** An operation of the OpenAPI document, with what all operations have in common. */
 export function describe(operation: OperationDescription): ZodOpenApiOperationObject {
-  const { path, query, body, idempotent } = operation;
+  const { path, query, body, bodyOptional = false, idempotent } = operation;
   const header = idempotent && z.object({ 'Idempotency-Key': idempotencyKey(idempotent) });
   return {
     operationId: operation.id,
@@ -59,7 +61,7 @@ export function describe(operation: OperationDescription): ZodOpenApiOperationOb
     security: operation.roles === null ? [] : [{ apiKey: [] }],
     ...(operation.roles === null ? {} : { 'x-roles': operation.roles }),
     requestParams: { ...(path && { path }), ...(query && { query }), ...(header && { header }) },
-    ...(body && { requestBody: { required: true, content: bodyContent(body, operation) } }),
+    ...(body && { requestBody: { required: !bodyOptional, content: bodyContent(body, operation) } }),
     responses: { ...problems(operation), ...answers(operation) },
   };
 }
@@ -73,7 +75,6 @@ function idempotencyKey(idempotent: NonNullable<OperationDescription['idempotent
       maxLength: 255,
       pattern: '^[!-~\\u0080-\\u00ff](?:[\\t -~\\u0080-\\u00ff]*[!-~\\u0080-\\u00ff])?$',
     },
-    param: { example: '7f4c2b1e-5d7a-4a55-9d0e-3b8a6c1f2e90' },
   });
   return idempotent === true
     ? key.meta({ description })

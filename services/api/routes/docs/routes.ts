@@ -7,6 +7,7 @@ import { methodNotAllowed } from '../../middleware/error-handler.ts';
 import type { Guards } from '../../middleware/guards.ts';
 import { sendIndex } from './index-page.ts';
 import { openApiDocument } from './openapi.ts';
+import { startScript } from './start-script.ts';
 
 export function docsRoutes({ settings }: ApiDeps, { limit }: Guards): Router {
   const router = Router();
@@ -67,9 +68,5 @@ const sendDocs: RequestHandler = (_request, response) => {
 };
 
 const sendStart: RequestHandler = (_request, response) => {
-  response
-    .type('text/javascript')
-    .send(
-      "SwaggerUIBundle({ url: '/openapi.json', dom_id: '#docs', validatorUrl: null, deepLinking: true });\n",
-    );
+  response.type('text/javascript').send(startScript);
 };

@@ -4,6 +4,7 @@ import { pageSchema } from '../page-query.ts';
 import { acceptQuery, dryRunSchema } from './dry-run.ts';
 import { giftRequestSchema } from './gift-request.ts';
 import { giftSchema } from './gift-resource.ts';
+import { noFields } from './no-fields.ts';
 import { giftParams, giftsQuery } from './read-gifts.ts';
 import { timelineEntrySchema } from './timeline-resource.ts';
 
@@ -72,6 +73,8 @@ const cancel = describe({
   tag,
   roles,
   path,
+  body: noFields.schema,
+  bodyOptional: true,
   idempotent: true,
   answers: { 200: { description: 'Cancelled', schema: giftSchema } },
   problems: ['not_found', 'state_conflict', 'validation_failed'],
@@ -83,6 +86,8 @@ const resend = describe({
   tag,
   roles,
   path,
+  body: noFields.schema,
+  bodyOptional: true,
   idempotent: true,
   answers: { 202: { description: 'On its way', schema: giftSchema, location: true } },
   problems: ['not_found', 'state_conflict', 'resend_too_soon', 'resend_limit_reached', 'validation_failed'],

@@ -9,6 +9,7 @@ import { requireIdempotencyKey } from '../../middleware/idempotency.ts';
 import { acceptGift, giftBody } from './accept-gift.ts';
 import { cancelOwnGift, resendOwnGift } from './change-gift.ts';
 import { acceptQuery, dryRun } from './dry-run.ts';
+import { takesNoFields } from './no-fields.ts';
 import { giftParams, giftsQuery, listOwnGifts, readGift, readGiftTimeline } from './read-gifts.ts';
 
 const mayRead = permit(['sender'], 'gifts:read');
@@ -39,11 +40,11 @@ export function giftRoutes(deps: ApiDeps, { limit, authenticate }: Guards): Rout
     .all(methodNotAllowed('GET'));
   router
     .route('/v1/gifts/:id/cancel')
-    .post(known, mayWrite, giftParams, requireIdempotencyKey, cancelOwnGift(deps))
+    .post(known, mayWrite, giftParams, takesNoFields(deps), requireIdempotencyKey, cancelOwnGift(deps))
     .all(methodNotAllowed('POST'));
   router
     .route('/v1/gifts/:id/resend')
-    .post(known, mayWrite, giftParams, requireIdempotencyKey, resendOwnGift(deps))
+    .post(known, mayWrite, giftParams, takesNoFields(deps), requireIdempotencyKey, resendOwnGift(deps))
     .all(methodNotAllowed('POST'));
   return router;
 }
