@@ -199,7 +199,9 @@ export class Supervisor {
       this.#oneShots.demand(['services/admin/main.ts', ...args], this.#environment());
     const keyring = this.#environment()['KEYRING_FILE'] ?? '';
     if (!existsSync(keyring)) await admin('create-keyring', '--file', keyring);
-    await this.#progress.step('migrations and queues', () => admin('migrate'));
+    await this.#progress.step('migrations and queues', () =>
+      admin('migrate').then(() => admin('check-keyring')),
+    );
     this.#checkpoint();
   }
 

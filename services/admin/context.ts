@@ -5,12 +5,13 @@ import { createDatabase, type DatabaseOptions } from '../database/client.ts';
 import { explainConnectionProblem } from '../database/connection-problem.ts';
 import type { Database } from '../database/schema.ts';
 import type { Keyring } from '../domain/recipients/keyring.ts';
+import { checkKeyring, KeyringMismatch } from '../domain/recipients/known-keys.ts';
 import { explainQueueProblem } from '../queue/connection-problem.ts';
 import { createQueueClients, type QueueClients } from '../queue/sqs.ts';
 import { parseEnv } from '../runtime/env.ts';
 import { databaseEnv, keyringEnv, processingEnv, sqsEnv } from '../runtime/env-variables.ts';
 import { readKeyring } from './keyring-file.ts';
-import { Unreachable } from './refusals.ts';
+import { Unreachable, UsageError } from './refusals.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -21,6 +22,8 @@ export type AdminContext = {
   /** The same without bounds: a limit on a migration would leave a large table half of the way for ever. */
   readonly withUnboundedDatabase: <T>(work: (db: Kysely<Database>) => Promise<T>) => Promise<T>;
   readonly keyring: () => Promise<Keyring>;
+  /** The keyring, once it is known to belong to this database: what is made with another one would never be found. */
+  readonly keyringOf: (db: Kysely<Database>) => Promise<Keyring>;
 };
 
 export function createContext(env: Env): AdminContext {
@@ -29,11 +32,24 @@ export function createContext(env: Env): AdminContext {
     withDatabase: (work) => withDatabase(env, {}, work),
     withUnboundedDatabase: (work) =>
       withDatabase(env, { statementTimeoutMs: 3_600_000, bounds: unbounded }, work),
-    keyring: async () => {
-      const { KEYRING_FILE: file } = parseEnv(z.object(keyringEnv), env);
-      return (await readKeyring(file)).keyring;
+    keyring: () => keyringFrom(env),
+    keyringOf: async (db) => {
+      const keyring = await keyringFrom(env);
+      await checkKeyring(db, keyring).catch(explainMismatch);
+      return keyring;
     },
   };
+}
+
+async function keyringFrom(env: Env): Promise<Keyring> {
+  const { KEYRING_FILE: file } = parseEnv(z.object(keyringEnv), env);
+  return (await readKeyring(file)).keyring;
+}
+
+function explainMismatch(error: unknown): never {
+  if (error instanceof KeyringMismatch)
+    throw new UsageError(`KEYRING_FILE: ${error.message}`, { cause: error });
+  throw error;
 }
 
 export type QueueConfig = ReturnType<typeof queueConfig>;

@@ -14,7 +14,7 @@ const answerForMs = 1_000;
  */
 export function databaseReadiness(
   client: DatabaseClient,
-  onExamined: (examination: Examination) => void = () => undefined,
+  onExamined: (examination: Examination) => void | Promise<void> = () => undefined,
 ): () => Promise<void> {
   let migrated = false;
   let answer = Promise.resolve();
@@ -23,7 +23,7 @@ export function databaseReadiness(
     if (!migrated) {
       const pending = await pendingMigrations(client.db);
       if (pending.length > 0) throw new Error(`migrations are missing: ${pending.join(', ')}`);
-      onExamined(await examineDatabase(client));
+      await onExamined(await examineDatabase(client));
       migrated = true;
     }
     await pingDatabase(client.db);

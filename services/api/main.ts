@@ -4,6 +4,7 @@ import { createDatabase } from '../database/client.ts';
 import { findApiKey, setApiKeyHash } from '../database/queries/api-keys.ts';
 import { createOutboxWriter } from '../domain/outbox.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
+import { checkKeyring } from '../domain/recipients/known-keys.ts';
 import { usesOf } from '../domain/recipients/lookup-keys.ts';
 import { databaseLog } from '../observability/database-log.ts';
 import { createLogger, type DropSink, type Logger } from '../observability/logger.ts';
@@ -21,6 +22,7 @@ import { buildApp } from './app.ts';
 import { type ApiConfig, apiEnv } from './config.ts';
 import { databaseReadiness } from './database-readiness.ts';
 import type { ApiDeps } from './deps.ts';
+import { examineFirst } from './examine-first.ts';
 import { cacheKeys } from './key-cache.ts';
 import { createLedgerCheck } from './ledger-check.ts';
 import { createRateLimits } from './rate-limits.ts';
@@ -56,9 +58,10 @@ await runMain('api', async (lifecycle) => {
   lifecycle.onShutdown('timekeepers', () => Promise.all(timekeepers.map((timekeeper) => timekeeper.stop())));
 
   const { onExamined } = databaseLog({ logger, metrics }, 'largesse-api');
-  const ready = databaseReadiness(client, onExamined);
-  // Not only when somebody asks: what is found out about a pooler must be known before the first request.
-  void ready().catch(() => undefined);
+  const ready = databaseReadiness(client, async (examination) => {
+    onExamined(examination);
+    await checkKeyring(db, keyring);
+  });
   const deps: ApiDeps = {
     db,
     keyring,
@@ -82,6 +85,8 @@ await runMain('api', async (lifecycle) => {
     stopping: lifecycle.signal,
     settings: settings(config),
   };
+  // Not only when somebody asks: what is found out must be known before the first request.
+  await examineFirst(ready, { logger, lifecycle, random: systemRandom });
   relay.start();
   for (const timekeeper of timekeepers) timekeeper.start();
   await serve(deps, config, lifecycle);

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createDatabase, type DatabaseClient } from '../database/client.ts';
 import { examineDatabase } from '../database/examine.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
+import { checkKeyring, KeyringMismatch } from '../domain/recipients/known-keys.ts';
 import { usesOf } from '../domain/recipients/lookup-keys.ts';
 import { databaseLog } from '../observability/database-log.ts';
 import { createLogger, type DropSink, type Logger } from '../observability/logger.ts';
@@ -11,6 +12,7 @@ import { type QueueInfo, waitForQueue } from '../queue/provision.ts';
 import { maxReceiveCountFor } from '../queue/queue-settings.ts';
 import { createQueueClients, type QueueClients } from '../queue/sqs.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
+import { EnvironmentError } from '../runtime/env.ts';
 import { logOptions } from '../runtime/env-variables.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
 import { runMain } from '../runtime/run-main.ts';
@@ -64,6 +66,7 @@ async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void
   lifecycle.onShutdown('admin server', admin.close);
   log.info('listening', { event: 'admin_listening', port: admin.port });
   await waitForSchema(parts.database, { log, signal: lifecycle.signal, random: systemRandom });
+  await checkKeyring(parts.database.db, keyring).catch(refuseToStart);
   databaseLog({ logger: log, metrics }, 'largesse-consumer').onExamined(
     await examineDatabase(parts.database),
   );
@@ -84,6 +87,11 @@ async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void
     max_in_flight: config.MAX_IN_FLIGHT,
     limitations: queue.limitations,
   });
+}
+
+function refuseToStart(error: unknown): never {
+  if (!(error instanceof KeyringMismatch)) throw error;
+  throw new EnvironmentError([{ variable: 'KEYRING_FILE', problem: error.message, remedy: undefined }]);
 }
 
 function openLog(lifecycle: Lifecycle, config: ConsumerConfig, metrics: Metrics): Logger {

@@ -48,6 +48,14 @@ export type ApiKeysTable = {
   created_at: CreatedAt;
 };
 
+/** The keys of the keyring that this database was used with, as far as they are to be known again. */
+export type KeyringKeysTable = {
+  use: 'wrapping' | 'lookup';
+  name: string;
+  check_value: Buffer;
+  created_at: CreatedAt;
+};
+
 export type FundingAccountsTable = { id: string; sender_id: string; currency: string; created_at: CreatedAt };
 
 export type LedgerAccountsTable = {
@@ -205,6 +213,7 @@ export type Database = {
   delivery_attempts: DeliveryAttemptsTable;
   outbox: OutboxTable;
   queue_pauses: QueuePausesTable;
+  keyring_keys: KeyringKeysTable;
   idempotency_keys: IdempotencyKeysTable;
   audit_records: AuditRecordsTable;
   dead_letters: DeadLettersTable;

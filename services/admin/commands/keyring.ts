@@ -34,6 +34,17 @@ export const keyringCommands = [
     run: async (_context, given) => told(given.file, (await readKeyring(given.file)).json),
   }),
   command({
+    name: 'check-keyring',
+    summary: 'whether KEYRING_FILE is the keyring that the database was used with',
+    details: 'API and consumer ask the same at their start. The first use of a database decides.',
+    options: {},
+    run: async ({ withDatabase, keyringOf }) => {
+      const { currentKeyId, wrappingKeys } = await withDatabase(keyringOf);
+      const json = { fits: true, current: currentKeyId, keys: [...wrappingKeys.keys()] };
+      return { json, text: 'the keyring fits the database' };
+    },
+  }),
+  command({
     name: 'add-lookup-key',
     summary: 'rotation of the lookup key, first step: a new version, known and not used',
     details: restart,

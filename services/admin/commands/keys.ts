@@ -31,11 +31,14 @@ export const keyCommands = [
       name: standard(shortText('to tell keys apart'), 'key'),
       expiresAt: optional(futureTime),
     },
-    run: async ({ withDatabase, keyring }, given) => {
+    run: async ({ withDatabase, keyring, keyringOf }, given) => {
       const { sender: senderId, name, roles, scopes = null, expiresAt = null } = given;
       const draft = { senderId, name, roles, scopes, expiresAt };
-      const deps = { keyring: await keyring() };
-      const made = await withDatabase((db) => createApiKey(db, deps, draft).catch(explainRefusal));
+      // Its variable is asked for before the database is: both problems are told in the order in which they can be mended.
+      await keyring();
+      const made = await withDatabase(async (db) =>
+        createApiKey(db, { keyring: await keyringOf(db) }, draft).catch(explainRefusal),
+      );
       return {
         json: { ...made, sender_id: senderId, name, roles, scopes, expires_at: timeOrNull(expiresAt) },
         text: made.key,
@@ -67,10 +70,12 @@ export const keyCommands = [
     details:
       'The new key has the sender, name, roles, scopes and end of the old one, which goes on working for the grace period.',
     options: { prefix: required(keyPrefix), grace: standard(duration, 86_400, '24h') },
-    run: async ({ withDatabase, keyring }, { prefix, grace }) => {
+    run: async ({ withDatabase, keyring, keyringOf }, { prefix, grace }) => {
       const asked = { prefix, graceSeconds: grace };
-      const deps = { keyring: await keyring() };
-      const found = await withDatabase((db) => rotateApiKey(db, deps, asked));
+      await keyring();
+      const found = await withDatabase(async (db) =>
+        rotateApiKey(db, { keyring: await keyringOf(db) }, asked),
+      );
       const made = mustExist(found, `key lgk_${prefix}_… that is in use`);
       const { id: keyId, key, senderId, oldExpiresAt } = made;
       const old = { prefix, expires_at: oldExpiresAt.toISOString() };

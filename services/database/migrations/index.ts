@@ -19,6 +19,7 @@ import * as ledgerPeriods from './2026-11-28-152-ledger-periods.ts';
 import * as slidingBudgets from './2026-11-28-170-sliding-budgets.ts';
 import * as giftFilters from './2026-11-28-171-gift-filters.ts';
 import * as lookupVersions from './2026-11-28-180-lookup-versions.ts';
+import * as keyringKeys from './2026-11-28-185-keyring-keys.ts';
 import * as ledgerOwners from './2026-11-28-190-ledger-owners.ts';
 
 /** Named imports rather than a folder scan: a bundle has no folder. Keys order the migrations and never change. */
@@ -43,5 +44,6 @@ export const migrations: Record<string, Migration> = {
   '2026-11-28-170-sliding-budgets': slidingBudgets,
   '2026-11-28-171-gift-filters': giftFilters,
   '2026-11-28-180-lookup-versions': lookupVersions,
+  '2026-11-28-185-keyring-keys': keyringKeys,
   '2026-11-28-190-ledger-owners': ledgerOwners,
 };

@@ -22,6 +22,7 @@ const hashPurposes = [
   'voucher-code',
   'voucher-code-hash',
   'request-fingerprint',
+  'keyring-check',
 ] as const;
 
 /** Two symbols of a claim link and two bytes of a salt hold it. */

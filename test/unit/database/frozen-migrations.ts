@@ -20,6 +20,7 @@ export const frozenMigrations: Readonly<Record<string, string>> = {
   '2026-11-28-170-sliding-budgets.ts': '588bdd55247de840eea3822b1cf81658f033ab491cfd1bcde626f4610978d4aa',
   '2026-11-28-171-gift-filters.ts': 'c04591684949bc37d325c33741dcdd4e207450c9f66dd69b261d4513e8942d38',
   '2026-11-28-180-lookup-versions.ts': '3aff4015183cbf6db6da4e5e49ef3ff2fd85fe31056badf6b93d6d884d405e1a',
+  '2026-11-28-185-keyring-keys.ts': '6b7f06394c361eac6aabb2564f9a589af5cdb6086dadd9cd9d739353e76c6baf',
   '2026-11-28-190-ledger-owners.ts': 'deb49b595102eb056539e15f352645ac5842a103134a6f312fc290ed010d6d10',
   'refuse-illegal-transitions.ts': '753f2b7fbe8ed635a9631eed2054b9cd2034d5c82e2034bc90e4868e10f919cd',
 };
