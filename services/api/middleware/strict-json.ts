@@ -12,9 +12,13 @@ export function parseStrictJson(text: string): unknown {
 
 /** Also for a form's fields and for query parameters. */
 export class DuplicateKey extends SyntaxError {
-  constructor() {
+  /** undefined where it is not known which */
+  readonly key: string | undefined;
+
+  constructor(key?: string) {
     super('a key stands twice in one object');
     this.name = 'DuplicateKey';
+    this.key = key;
   }
 }
 

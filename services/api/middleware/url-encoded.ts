@@ -16,9 +16,10 @@ export function readForm(text: string): Record<string, string> {
   }
   const fields = [...new URLSearchParams(text)];
   if (fields.length > maxFields) throw new SyntaxError('too many fields');
-  const read = Object.fromEntries(fields);
-  if (Object.keys(read).length !== fields.length) throw new DuplicateKey();
-  return read;
+  const names = fields.map(([name]) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new DuplicateKey(twice);
+  return Object.fromEntries(fields);
 }
 
 /** Express asks it for `request.query`. @throws Problem `validation_failed` */
@@ -26,10 +27,13 @@ export function readQuery(text: string | null): Record<string, string> {
   try {
     return readForm(text ?? '');
   } catch (cause) {
-    const detail =
-      cause instanceof DuplicateKey
-        ? 'a parameter stands twice in the query; send each once'
-        : `the query is not URL-encoded UTF-8 of at most ${maxFields} parameters`;
+    if (cause instanceof DuplicateKey && cause.key !== undefined) {
+      const errors = [{ parameter: cause.key, detail: 'stands twice in the query' }];
+      throw new Problem('validation_failed', 'a parameter stands twice in the query; send each once', {
+        errors,
+      });
+    }
+    const detail = `the query is not URL-encoded UTF-8 of at most ${maxFields} parameters`;
     throw new Problem('validation_failed', detail);
   }
 }

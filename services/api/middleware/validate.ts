@@ -50,7 +50,7 @@ export function invalid(errors: FieldError[]): Problem {
   const detail =
     errors.length === 1 && first
       ? `${where ? `${where}:` : 'the body'} ${first.detail}`
-      : `${errors.length} fields are not valid`;
+      : `${errors.length} ${errors.every(({ parameter }) => parameter !== undefined) ? 'parameters' : 'fields'} are not valid`;
   return new Problem('validation_failed', detail, { errors });
 }
 
@@ -95,10 +95,11 @@ function onePerPlace(issues: readonly z.core.$ZodIssue[], locate: Locate): Field
 
 function toFieldErrors(issue: z.core.$ZodIssue, locate: Locate): FieldError[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({
-      ...locate([...issue.path, key]),
-      detail: 'is not a field of this request',
-    }));
+    return issue.keys.map((key) => {
+      const place = locate([...issue.path, key]);
+      const what = place.parameter === undefined ? 'field' : 'parameter';
+      return { ...place, detail: `is not a ${what} of this request` };
+    });
   }
   return [{ ...locate(issue.path), detail: issue.message }];
 }

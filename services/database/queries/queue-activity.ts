@@ -23,17 +23,22 @@ export async function countRecent(db: Kysely<Database>, windowSeconds: number): 
 /** Seconds; null when nothing waits. */
 export type OldestAges = { waiting: number | null; deadLettered: number | null };
 
+/** A backlog of a million costs no more than one of this, and its oldest are then those longest in their state. */
+const mostLookedAt = 10_000;
+
 /**
- * For how long the oldest gift, resend or reminder has been in its state while its message is in the queue, and for how
- * long the oldest has been dead-lettered. Each is the first entry of a partial index.
+ * For how long somebody has waited whose message is in the queue: since the gift was to be delivered, or the mail asked for,
+ * however often it was tried meanwhile. And for how long the oldest has been dead-lettered. Partial indexes lead to each.
  */
 export async function readOldestAges(db: Kysely<Database>): Promise<OldestAges> {
   const { rows } = await sql<OldestAges>`
     select ${secondsSince(sql`least(
-        (select min(state_changed_at) from gifts
-          where state in ('queued', 'delivering') and dead_lettered_at is null),
-        (select min(d.state_changed_at) from deliveries d join gifts g on g.id = d.gift_id
-          where ${isToBeSent} and d.dead_lettered_at is null))`)} as waiting,
+        (select min(greatest(created_at, deliver_at)) from (select created_at, deliver_at from gifts
+          where state in ('queued', 'delivering') and dead_lettered_at is null
+          order by state_changed_at limit ${mostLookedAt}) waiting),
+        (select min(created_at) from (select d.created_at from deliveries d join gifts g on g.id = d.gift_id
+          where ${isToBeSent} and d.dead_lettered_at is null
+          order by d.state_changed_at limit ${mostLookedAt}) waiting))`)} as waiting,
       ${secondsSince(sql`least(
         (select min(dead_lettered_at) from gifts
           where state in ('queued', 'delivering') and dead_lettered_at is not null),

@@ -38,26 +38,35 @@ const roundedAges = async () => {
 test('ages are of what waits, and of what is dead-lettered; nothing that has ended counts', async () => {
   expect(await readOldestAges(stage.db)).toEqual({ waiting: null, deadLettered: null });
   const { id: queued } = await stage.acceptOne();
-  await since('gifts', 'state_changed_at', toUuid(queued), 100);
+  await since('gifts', 'created_at', toUuid(queued), 100);
   expect(await roundedAges()).toEqual([100, null]);
 
   const { id: dead } = await stage.acceptOne();
   await deadLetter(dead);
-  await since('gifts', 'state_changed_at', toUuid(dead), 900);
+  await since('gifts', 'created_at', toUuid(dead), 900);
   await since('gifts', 'dead_lettered_at', toUuid(dead), 800);
   expect(await roundedAges()).toEqual([100, 800]);
 
   const { id: delivered } = await stage.acceptOne();
   await stage.sent(await stage.claimOne(delivered));
-  await since('gifts', 'state_changed_at', toUuid(delivered), 5_000);
+  await since('gifts', 'created_at', toUuid(delivered), 5_000);
   const resend = await addDelivery(delivered, 'resend', 'pending');
-  await since('deliveries', 'state_changed_at', resend, 300);
+  await since('deliveries', 'created_at', resend, 300);
   // Its worker died: it is never sent again.
   const reminder = await addDelivery(delivered, 'reminder', 'sending');
-  await since('deliveries', 'state_changed_at', reminder, 7_000);
+  await since('deliveries', 'created_at', reminder, 7_000);
   expect(await roundedAges()).toEqual([300, 800]);
   await since('deliveries', 'dead_lettered_at', resend, 2_000);
   expect(await roundedAges()).toEqual([100, 2_000]);
+});
+
+test('being tried makes nobody young again, and who asked for a later time waits from then on', async () => {
+  const { id: tried } = await stage.acceptOne();
+  await since('gifts', 'created_at', toUuid(tried), 600);
+  await stage.claimOne(tried);
+  expect(await roundedAges()).toEqual([600, 2_000]);
+  await since('gifts', 'deliver_at', toUuid(tried), 400);
+  expect(await roundedAges()).toEqual([400, 2_000]);
 });
 
 test('counts are of the window', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { stateAfter } from '../../../services/api/routes/gifts/timeline-resource.ts';
+import { stateAfter, timelineResource } from '../../../services/api/routes/gifts/timeline-resource.ts';
 
 test.each([
   ['gift.accepted', { state: 'queued' }, 'queued'],
@@ -18,4 +18,19 @@ test.each([
   ['delivery.sent', {}, null],
 ])('%s %j brings a gift into %s', (action, data, state) => {
   expect(stateAfter({ action, data })).toBe(state);
+});
+
+test('times in the data of an event look like all other times, and nothing else changes', () => {
+  const id = '01990000-0000-7000-8000-000000000000';
+  const at = new Date('2027-01-31T09:00:00Z');
+  const record = { id, actor_id: null, actor_kind: 'consumer', request_id: null, created_at: at };
+  const data = { attempt: 1, next_attempt_at: '2027-01-31T10:00:01.123456+01:00', looked_at: 'never' };
+  const event = timelineResource({
+    kind: 'event',
+    at,
+    record: { ...record, action: 'delivery.deferred', data },
+  } as Parameters<typeof timelineResource>[0]);
+  expect(event).toMatchObject({
+    data: { attempt: 1, next_attempt_at: '2027-01-31T09:00:01.123Z', looked_at: 'never' },
+  });
 });

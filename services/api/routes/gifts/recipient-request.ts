@@ -43,8 +43,15 @@ const walletRecipient = z.strictObject({
 });
 
 export const recipientSchema = z
-  .discriminatedUnion('type', [emailRecipient, walletRecipient], 'must have the type "email" or "wallet"')
+  .discriminatedUnion('type', [emailRecipient, walletRecipient], { error: wrongRecipientType })
   .meta({ id: 'RecipientRequest' });
+
+/** Nothing for what is no object: that needs no words of its own. */
+function wrongRecipientType({ code, input }: z.core.$ZodRawIssue): string | undefined {
+  if (code !== 'invalid_union') return undefined;
+  const missing = typeof input === 'object' && input !== null && !('type' in input);
+  return missing ? 'is required' : 'must be "email" or "wallet"';
+}
 
 /** What is the matter with a wallet's address, or null. */
 function walletProblem(text: string): string | null {

@@ -96,8 +96,19 @@ function eventResource(record: Entry<'event'>['record'], at: string): TimelineRe
     action: record.action,
     actor: { kind: record.actor_kind, id: actorId(record) },
     request_id: record.request_id,
-    data: record.data,
+    data: withOurTimes(record.data),
   };
+}
+
+/** Times in an audit record are as Postgres writes them into JSON; here they look as everywhere else. */
+function withOurTimes(data: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(data).map(([name, value]) => [name, asOurTime(name, value)]));
+}
+
+function asOurTime(name: string, value: unknown): unknown {
+  if (typeof value !== 'string' || !/_(?:at|until)$/.test(name)) return value;
+  const time = new Date(value);
+  return Number.isNaN(time.getTime()) ? value : time.toISOString();
 }
 
 /**

@@ -19,7 +19,7 @@ const depth = z
 
 const oldest = z.number().nullable().meta({
   description:
-    'How long the oldest gift, resend or reminder has waited here, as Postgres knows; null when it knows of none',
+    'How long somebody has waited for a gift, resend or reminder here, whatever was tried meanwhile, as Postgres knows; of dead letters: since the oldest came there. Null when it knows of none',
 });
 
 const capability = z.boolean().nullable();
