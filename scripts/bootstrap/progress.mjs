@@ -12,18 +12,21 @@ export function showProgress(title, paths) {
   const missing = new Set(paths);
   const isTerminal = process.stdout.isTTY === true;
   const seconds = () => `${Math.round((Date.now() - startedAt) / 1000)} s`;
+  // Others free space meanwhile, and npm its own temporary files: what was written does not become less by that.
+  let writtenBytes = 0;
   const look = () => {
+    writtenBytes = Math.max(writtenBytes, freeAtStart - freeBytes());
     // npm makes the folders first and fills them later: a package is there with its last word, package.json.
     for (const path of missing) if (existsSync(join(path, 'package.json'))) missing.delete(path);
     return describeInstall({
       wanted: paths.length,
       unpacked: paths.length - missing.size,
-      writtenBytes: Math.max(0, freeAtStart - freeBytes()),
+      writtenBytes,
       hasNode: existsSync(NODE_BINARY),
     });
   };
   const write = (text) => process.stdout.write(isTerminal ? `\r\u001b[2K${text}` : `${text}\n`);
-  write(`${title} (once per clone, a minute or two; about 600 MB on disk)`);
+  write(`${title} (once per clone, a minute or two; about 600 MB here and as much in npm's cache)`);
   const timer = setInterval(() => write(`${title}: ${look()} (${seconds()})`), isTerminal ? 250 : 5_000);
   return {
     end() {

@@ -30,12 +30,20 @@ export function isExternal(part: Replaceable, outer: NodeJS.ProcessEnv): boolean
  * For a demonstration nobody wants to wait for: what differs from production, and why it is safe to differ here.
  * Production's values are the defaults of the programs.
  */
-export const DEMO_VALUES: { variable: string; value: string; usual: string; why: string }[] = [
+export const DEMO_VALUES: {
+  variable: string;
+  value: string;
+  usual: string;
+  why: string;
+  whyPausing?: string;
+}[] = [
   {
     variable: 'MAX_RETRY_COUNT',
     value: '3',
     usual: '5',
     why: 'a gift that cannot be mailed is dead-lettered within half a minute instead of several',
+    whyPausing:
+      'a gift whose own mail is refused again and again is dead-lettered sooner; while the mail server is away, gifts wait',
   },
   {
     variable: 'DEAD_LETTER_POLICY_FILE',
@@ -104,7 +112,7 @@ export function stopTimeoutMs(environment: Environment): number {
 /** A file for `node --env-file`, so that any role can be run by hand against the running system. */
 export function toEnvFile(environment: Environment): string {
   const lines = Object.entries(environment).map(([name, value]) => `${name}=${quote(value)}`);
-  return `# Written by npm start for the running system; holds secrets. Example:\n#   node --env-file=.largesse/environment services/reconciler/main.ts --dry-run\n${lines.join('\n')}\n`;
+  return `# Written by npm start for the running system; holds secrets. Example:\n#   node_modules/.bin/node --env-file=.largesse/environment services/reconciler/main.ts --dry-run\n${lines.join('\n')}\n`;
 }
 
 /** Node's parser knows no escapes: a value goes between quotes that it does not contain. */

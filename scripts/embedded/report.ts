@@ -30,11 +30,17 @@ export function describeSystem(facts: SystemFacts): string {
     ...(isExternal('mail', facts.outer) ? [] : MAIL_DEMONSTRATION),
     'Different from production, to keep the wait short:',
     ...DEMO_VALUES.filter(({ variable, value }) => facts.environment[variable] === value).map(
-      ({ variable, value, usual, why }) => `  ${variable}=${value} (usually ${usual}): ${why}`,
+      ({ variable, value, usual, why, whyPausing }) =>
+        `  ${variable}=${value} (usually ${usual}): ${(isPausing(facts) && whyPausing) || why}`,
     ),
     '',
     keeping(facts.outer),
   ].join('\n');
+}
+
+/** While the mail server is away gifts wait, as they do in production: none is dead-lettered for it. */
+function isPausing({ environment }: SystemFacts): boolean {
+  return environment['MAIL_PAUSE'] !== 'off';
 }
 
 function keeping(outer: NodeJS.ProcessEnv): string {
@@ -79,7 +85,7 @@ function commands({ ports, demo, outer }: SystemFacts): string[] {
     `curl -sS -X POST '${api}/v1/gifts${query}' ${auth} \\\n    -H 'Content-Type: application/json' -H "Idempotency-Key: $(date +%s%N)" \\\n    -d '${gift}'`;
   return [
     isExternal('mail', outer)
-      ? 'Send a gift of 25 EUR; a mail with a claim link goes to its recipient over your mail server:'
+      ? 'Send a gift of 25 EUR; a mail with a claim link goes to its recipient over your mail server (one without TLS\nneeds SMTP_URL=smtp://…?tls=none, in words):'
       : 'Send a gift of 25 EUR; a mail with a claim link is in the mail catcher a moment later:',
     `  ${post('')}`,
     '',

@@ -8,10 +8,16 @@ import { ENVIRONMENT_FILE } from './folder.ts';
 /**
  * Runs a program in the environment of the running system, on this terminal; resolves with its exit code. How it is used
  * can be asked before anything runs.
+ * @param needsNothing it works without any of the system, running or not
  * @param defaults variables that differ from the running system's, unless this terminal sets them
  */
-export async function runRoleOrHelp(args: string[], defaults: Environment = {}): Promise<number> {
-  if (args.some((arg) => arg === '--help' || arg === '-h')) return await run(args, process.env);
+export async function runRoleOrHelp(
+  args: string[],
+  defaults: Environment = {},
+  { needsNothing = false } = {},
+): Promise<number> {
+  if (needsNothing || args.some((arg) => arg === '--help' || arg === '-h'))
+    return await run(args, process.env);
   if ((await askRunning('status')) === undefined) {
     console.error('Largesse is not running from this clone. Start it with: npm start');
     return 1;

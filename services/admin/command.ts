@@ -1,3 +1,7 @@
+import type { Kysely } from 'kysely';
+import { hasSender } from '../database/queries/senders.ts';
+import type { Database } from '../database/schema.ts';
+import { type Id, toUuid } from '../domain/ids.ts';
 import type { AdminContext } from './context.ts';
 import { UsageError } from './refusals.ts';
 
@@ -39,6 +43,12 @@ export type AdminCommand<O extends Options = Options> = {
 /** Keeps the types of the options for `run` and forgets them for the list of all commands. */
 export function command<const O extends Options>(definition: AdminCommand<O>): AdminCommand {
   return definition as unknown as AdminCommand;
+}
+
+/** @throws UsageError: an empty list of a sender who is not there would say that all is well */
+export async function senderMustExist(db: Kysely<Database>, id: Id<'sen'>): Promise<void> {
+  if (!(await hasSender(db, toUuid(id))))
+    throw new UsageError('there is no sender with this id; list-senders shows them');
 }
 
 /** @throws UsageError when there is nothing */

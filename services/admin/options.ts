@@ -2,7 +2,7 @@ import type { Role } from '../database/states.ts';
 import { currencies } from '../domain/currencies.ts';
 import { type Id, isId, type Prefix } from '../domain/ids.ts';
 import { isBlank } from '../domain/notifications/shown-text.ts';
-import { apiKeyPrefix, roles, type Scope, scopes } from '../domain/senders/api-key.ts';
+import { apiKeyPrefix, roles, type Scope, scopeRoles, scopes } from '../domain/senders/api-key.ts';
 import type { Option } from './command.ts';
 import { UsageError } from './refusals.ts';
 
@@ -68,7 +68,13 @@ export function oneOf<const T extends string>(known: readonly T[], help: string)
   };
 }
 
-export const roleList: Reader<Role[]> = someOf('role', roles, `of ${roles.join(', ')}`);
+const useful = roles.filter((role) => Object.values(scopeRoles).some((allowed) => allowed.includes(role)));
+
+export const roleList: Reader<Role[]> = someOf(
+  'role',
+  roles,
+  `of ${useful.join(', ')}; the others, ${roles.filter((role) => !useful.includes(role)).join(' and ')}, allow nothing yet`,
+);
 
 export const scopeList: Reader<Scope[]> = someOf(
   'scope',

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option as CommanderOption, InvalidArgumentError } from 'commander';
 import type { AdminCommand, Answer } from './command.ts';
 import { fundingCommands } from './commands/funding.ts';
+import { idCommands } from './commands/ids.ts';
 import { keyringCommands } from './commands/keyring.ts';
 import { keyCommands } from './commands/keys.ts';
 import { messageCommands } from './commands/messages.ts';
@@ -14,6 +15,7 @@ const groups: Readonly<Record<string, readonly AdminCommand[]>> = {
   'Senders and their keys:': [...senderCommands, ...keyCommands],
   'Money:': fundingCommands,
   'Messages:': messageCommands,
+  'Looking into the database:': idCommands,
 };
 
 export const commands: readonly AdminCommand[] = Object.values(groups).flat();

@@ -21,7 +21,7 @@ import { type ConsumerConfig, readConfig } from './config.ts';
 import { buildGiftsConsumer, type GiftsConsumer } from './gifts-consumer.ts';
 import { waitForSchema } from './wait-for-schema.ts';
 
-const usage = 'usage: node services/consumer/main.ts gifts\n';
+const usage = 'usage: node dist/consumer.js gifts\n';
 
 await runMain('consumer', async (lifecycle) => {
   if (process.argv[2] !== 'gifts' || process.argv.length > 3) {

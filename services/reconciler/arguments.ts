@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 import type { Release } from './quarantine-hold.ts';
 
-export const usage = `usage: node services/reconciler/main.ts [--dry-run] [--policy FILE] [--release VERDICT] [--unpark ID]
+export const usage = `usage: node dist/reconciler.js [--dry-run] [--policy FILE] [--release VERDICT] [--unpark ID]
+       npm run reconcile -- [the same], while npm start runs
 
   --dry-run          look and decide, but send, delete and change nothing
   --policy FILE      DeadLetterPolicy in YAML or JSON (default: DEAD_LETTER_POLICY_FILE, else the built-in policy)

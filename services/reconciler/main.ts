@@ -65,7 +65,7 @@ async function reconcileAll(
     const policies = await source.load();
     const pending = await pendingMigrations(deps.db);
     if (pending.length > 0) {
-      deps.log.error('the database is not migrated: run `node services/admin/main.ts migrate` first', {
+      deps.log.error('the database is not migrated: run `node dist/admin.js migrate` first', {
         event: 'database_not_ready',
         pending_migrations: pending,
       });

@@ -10,7 +10,9 @@ import { parseSmtpUrl } from './smtp-url.ts';
 export const databaseEnv = {
   DATABASE_URL: url(['postgres:', 'postgresql:'])
     .superRefine((value, context) => {
-      const problem = URL.canParse(value) ? databaseUrlProblem(value) : null;
+      // What is no address of PostgreSQL is told already, and nothing else about it is worth a word.
+      const problem =
+        /^postgres(ql)?:/i.test(value) && URL.canParse(value) ? databaseUrlProblem(value) : null;
       if (problem !== null) context.addIssue({ code: 'custom', message: problem });
     })
     .describe('Set it to a PostgreSQL URL: postgres://user:password@host:5432/largesse?sslmode=verify-full'),
@@ -50,7 +52,7 @@ export const keyringEnv = {
   KEYRING_FILE: z
     .string()
     .describe(
-      'Set it to the path of the keyring; `node services/admin/main.ts create-keyring --file F` makes one.',
+      'Set it to the path of the keyring; `node dist/admin.js create-keyring --file F` (`npm run admin -- …`) makes one.',
     ),
 };
 

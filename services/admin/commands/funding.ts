@@ -6,7 +6,7 @@ import type { AskedKey, Once } from '../../domain/once.ts';
 import { creditTopupOnce, type Topup, type TopupDraft } from '../../domain/payments/credit-topup.ts';
 import { listFundingAccounts } from '../../domain/payments/funding-accounts.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { command } from '../command.ts';
+import { command, senderMustExist } from '../command.ts';
 import { currency, id, listLimit, optional, required, shortText, wholeNumber } from '../options.ts';
 import { UsageError } from '../refusals.ts';
 import { table } from '../table.ts';
@@ -44,20 +44,25 @@ export const fundingCommands = [
       );
       const { answer, replayed } = answerOrRefusal(credited);
       const topup = answer as ReturnType<typeof toJson>;
-      const had = replayed ? 'had been' : 'is';
       return {
         json: { ...topup, replayed },
-        text: `${topup.id}: ${formatMoney(value)} ${had} credited to ${given.sender}`,
+        text: replayed
+          ? `replayed, nothing more is credited: ${topup.id}, ${formatMoney(value)} to ${given.sender}`
+          : `${topup.id}: ${formatMoney(value)} is credited to ${given.sender}`,
       };
     },
   }),
   command({
     name: 'list-funding-accounts',
     summary: "a sender's balances, by currency",
+    details: 'With --json in minor units, as the API tells them: 2500 is 25 euros.',
     options: { sender, limit: listLimit, after: optional(id('fac', 'the last account of the page before')) },
     run: async ({ withDatabase }, { sender: of, limit, after }) => {
       const page = { limit, after: after === undefined ? null : toUuid(after), before: null };
-      const found = await withDatabase((db) => listFundingAccounts(db, of, page));
+      const found = await withDatabase(async (db) => {
+        await senderMustExist(db, of);
+        return await listFundingAccounts(db, of, page);
+      });
       const next = (found.next && found.accounts.at(-1)?.id) || null;
       const accounts = found.accounts.map((one) => ({
         id: one.id,
@@ -67,7 +72,12 @@ export const fundingCommands = [
         reserved: one.reservedMinor,
         created_at: one.createdAt.toISOString(),
       }));
-      const rows = accounts.map((one) => [one.id, one.currency, one.available, one.reserved]);
+      const rows = accounts.map((one) => [
+        one.id,
+        one.currency,
+        shown(one.currency, one.available),
+        shown(one.currency, one.reserved),
+      ]);
       return {
         json: { funding_accounts: accounts, next },
         text: table(['ID', 'CURRENCY', 'AVAILABLE', 'RESERVED'], rows, next),
@@ -75,6 +85,10 @@ export const fundingCommands = [
     },
   }),
 ];
+
+function shown(currency: string, amount: number): string {
+  return formatMoney({ amount, currency });
+}
 
 /** Apart from the keys that the sender's own programs choose. */
 function keyOf(key: string, { senderId, value, reference }: TopupDraft): AskedKey {

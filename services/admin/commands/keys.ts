@@ -1,9 +1,11 @@
 import { violatedConstraint } from '../../database/errors.ts';
+import type { Role } from '../../database/states.ts';
+import { type Scope, scopeRoles } from '../../domain/senders/api-key.ts';
 import { createApiKey } from '../../domain/senders/create-api-key.ts';
 import { type ListedKey, listApiKeys } from '../../domain/senders/list-api-keys.ts';
 import { revokeApiKey } from '../../domain/senders/revoke-api-key.ts';
 import { rotateApiKey } from '../../domain/senders/rotate-api-key.ts';
-import { command, mustExist } from '../command.ts';
+import { command, mustExist, senderMustExist } from '../command.ts';
 import {
   duration,
   futureTime,
@@ -32,6 +34,7 @@ export const keyCommands = [
       expiresAt: optional(futureTime),
     },
     run: async ({ withDatabase, keyring, keyringOf }, given) => {
+      refuseUseless(given);
       const { sender: senderId, name, roles, scopes = null, expiresAt = null } = given;
       const draft = { senderId, name, roles, scopes, expiresAt };
       // Its variable is asked for before the database is: both problems are told in the order in which they can be mended.
@@ -56,7 +59,10 @@ export const keyCommands = [
     },
     run: async ({ withDatabase }, { sender, limit, after }) => {
       const filter = { senderId: sender ?? null };
-      const page = await withDatabase((db) => listApiKeys(db, filter, { limit, after: after ?? null }));
+      const page = await withDatabase(async (db) => {
+        if (sender !== undefined) await senderMustExist(db, sender);
+        return await listApiKeys(db, filter, { limit, after: after ?? null });
+      });
       const columns = ['ID', 'PREFIX', 'STATUS', 'ROLES', 'EXPIRES', 'LOOKUP', 'SENDER', 'NAME'];
       return {
         json: { keys: page.keys.map(toJson), next: page.next },
@@ -101,6 +107,16 @@ export const keyCommands = [
     },
   }),
 ];
+
+/** A scope that no role of the key allows would be believed to allow something. */
+function refuseUseless({ roles, scopes }: { roles: Role[]; scopes: Scope[] | undefined }): void {
+  const useless = (scopes ?? []).filter((scope) => !scopeRoles[scope].some((role) => roles.includes(role)));
+  const [first] = useless;
+  if (first === undefined) return;
+  throw new UsageError(
+    `--scopes has ${useless.join(', ')}, which ${roles.join(', ')} does not allow: ${first} needs the role ${scopeRoles[first].join(' or ')}`,
+  );
+}
 
 function explainRefusal(error: unknown): never {
   if (violatedConstraint(error) !== 'api_keys_sender_id_fkey') throw error;

@@ -49,6 +49,8 @@ export const messageCommands = [
       const ids = one === undefined ? {} : { ids: [String(one)] };
       const selection = { ...ids, ...(reason === undefined ? {} : { reason }) };
       const rows = await withDatabase((db) => releaseParkedOutboxRows(db, selection));
+      if (one !== undefined && rows.length === 0)
+        throw new UsageError(`there is no parked message in row ${one}`);
       return { json: { released: rows.map(toJson) }, text: `released: ${rows.length}` };
     },
   }),
@@ -76,10 +78,18 @@ export const messageCommands = [
         applied_at: timeOrNull(letter.applied_at),
       }));
       const next = (found.next && letters.at(-1)?.id) || null;
-      const rows = letters.map((one) => [one.id, one.verdict, one.class, one.last_seen_at, one.message_key]);
+      const rows = letters.map((one) => [
+        one.id,
+        one.verdict,
+        one.rule,
+        one.class,
+        one.reason,
+        one.last_seen_at,
+        one.message_key,
+      ]);
       return {
         json: { dead_letters: letters, next },
-        text: table(['ID', 'VERDICT', 'CLASS', 'LAST SEEN', 'MESSAGE'], rows, next),
+        text: table(['ID', 'VERDICT', 'RULE', 'CLASS', 'REASON', 'LAST SEEN', 'MESSAGE'], rows, next),
       };
     },
   }),

@@ -22,6 +22,11 @@ export async function listSenderRows(
   return toPage(await query.orderBy(orderBy).limit(limit).execute(), page);
 }
 
+export async function hasSender(db: Kysely<Database>, id: string): Promise<boolean> {
+  const found = await db.selectFrom('senders').select('id').where('id', '=', id).executeTakeFirst();
+  return found !== undefined;
+}
+
 /** The sender and the record of who made it, in one statement. */
 export async function insertSender(
   db: Kysely<Database>,

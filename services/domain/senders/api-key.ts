@@ -25,6 +25,17 @@ export const scopes = [
   'queues:read',
 ] as const;
 
+/** Which roles allow what a scope narrows a key to; the routes of the API ask for one of them. */
+export const scopeRoles: Readonly<Record<Scope, readonly Role[]>> = {
+  'gifts:read': ['sender'],
+  'gifts:write': ['sender'],
+  'funding:read': ['sender', 'admin'],
+  'topups:write': ['admin'],
+  'ledger:read': ['auditor'],
+  'dead_letters:read': ['operator'],
+  'queues:read': ['operator'],
+};
+
 export const roles: readonly Role[] = ['sender', 'reviewer', 'merchant', 'operator', 'auditor', 'admin'];
 
 /** A new key, `lgk_<12 characters>_<43 characters>`: 256 random bits after a prefix that may be shown. */

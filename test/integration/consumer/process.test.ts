@@ -42,7 +42,7 @@ describe('the environment', () => {
   test('names a queue, or the usage is printed', async () => {
     const consumer = startRole('consumer', ['parcels'], {});
     expect(await consumer.ended).toBe(2);
-    expect(consumer.output()).toContain('usage: node services/consumer/main.ts gifts');
+    expect(consumer.output()).toContain('usage: node dist/consumer.js gifts');
   });
 });
 
