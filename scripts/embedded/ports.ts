@@ -26,8 +26,8 @@ const PART_OF_PORT: Readonly<Partial<Record<PortName, Replaceable>>> = {
 /** What listens there, in the words of the summary. */
 const TITLES: Readonly<Record<PortName, string>> = {
   api: 'the API',
-  apiMetrics: 'the metrics of the API',
-  consumerMetrics: 'the metrics of the consumer',
+  apiMetrics: 'the metrics page of the API',
+  consumerMetrics: 'the metrics page of the consumer',
   mailWeb: 'the mail catcher',
   smtp: 'the SMTP port of the mail catcher',
   postgres: 'PostgreSQL',

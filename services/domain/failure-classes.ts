@@ -76,7 +76,11 @@ const rules: Rule[] = [
     code === 'EREQUIRETLS' ||
     command === 'STARTTLS' ||
     /CERT|SIGNATURE|TLS|SSL|EPROTO/.test(originalCode)
-      ? ofPeer('all', 'mail_tls_refused', 'the mail server offers no TLS that can be trusted')
+      ? ofPeer(
+          'all',
+          'mail_tls_refused',
+          'the mail server offers no TLS that can be trusted; ?tls=none in SMTP_URL does without',
+        )
       : null,
   ({ name }) =>
     name === 'SmtpTimeoutError'

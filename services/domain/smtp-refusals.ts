@@ -63,7 +63,7 @@ const noTls: Meaning = {
   owner: 'peer',
   reach: 'all',
   code: 'mail_tls_refused',
-  text: 'the mail server offers no TLS that can be trusted',
+  text: 'the mail server offers no TLS that can be trusted; ?tls=none in SMTP_URL does without',
 };
 const turnedAway: Meaning = {
   owner: 'us',

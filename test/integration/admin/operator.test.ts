@@ -164,6 +164,42 @@ describe('keys', () => {
   }, 60_000);
 });
 
+describe('what does not exist', () => {
+  const nobody = 'sen_01k3v5j8y6e4q9s7w2x0z1a2b3';
+  test.each([
+    ['a sender whose keys are listed', ['list-keys', '--sender', nobody], 'there is no sender with this id'],
+    [
+      'a sender whose balances are listed',
+      ['list-funding-accounts', '--sender', nobody],
+      'there is no sender with this id',
+    ],
+    [
+      'a parked message',
+      ['release-parked', '--id', '987654321'],
+      'there is no parked message in row 987654321',
+    ],
+  ])('%s is refused, and not answered by an empty list', async (_what, args, said) => {
+    await refused(admin(...args), said);
+  });
+});
+
+test('a scope that no role of a key allows is refused, with the role that does', async () => {
+  const { id } = await admin('create-sender', '--name', 'Scoped');
+  const make = (scopes: string) =>
+    admin('create-key', '--sender', id, '--roles', 'sender', '--scopes', scopes);
+  await refused(make('gifts:read,queues:read'), 'queues:read needs the role operator');
+  expect(await make('gifts:read')).toMatchObject({ scopes: ['gifts:read'] });
+});
+
+test('an id is shown as the API writes it and as the database keeps it, both ways', async () => {
+  const { id } = await admin('create-sender', '--name', 'Shown');
+  const uuid = await uuidOf('senders', 'name', 'Shown');
+  expect(await admin('show-id', '--id', id)).toEqual({ id, uuid });
+  expect(await admin('show-id', '--id', uuid.toUpperCase(), '--prefix', 'sen')).toEqual({ id, uuid });
+  await refused(admin('show-id', '--id', 'gift 7'), '--id is neither');
+  await refused(admin('show-id', '--id', id, '--prefix', 'gft'), '--id is not one of gft_');
+});
+
 describe('money', () => {
   test('the same key credits once, however often the command is repeated', async () => {
     const { id: sender } = await admin('create-sender', '--name', 'Funded');

@@ -122,13 +122,25 @@ test('every port that is not where people look for it is announced, but for thos
   const chosen = { ...ports, api: 8081, apiMetrics: 9091, consumerMetrics: 9190, mailWeb: 1081, smtp: 1026 };
   expect(movedPorts({ postgres: 5555 }, { ...chosen, postgres: 5556 }, {})).toEqual([
     'Port 8080 is taken: the API listens on 8081 instead.',
-    'Port 9090 is taken: the metrics of the API listens on 9091 instead.',
+    'Port 9090 is taken: the metrics page of the API listens on 9091 instead.',
     'Port 1080 is taken: the mail catcher listens on 1081 instead.',
     'Port 1025 is taken: the SMTP port of the mail catcher listens on 1026 instead.',
     'Port 5555 is taken: PostgreSQL listens on 5556 instead.',
   ]);
   const own = { SMTP_URL: 'smtp://mail', DATABASE_URL: 'postgres://db/x' };
   expect(movedPorts({ postgres: 5555 }, { ...chosen, api: 8080, apiMetrics: 9090 }, own)).toEqual([]);
+});
+
+test('the summary promises dead letters within half a minute only where a mail server that is away pauses nothing', () => {
+  const demo = { senderId: 'sen_1', key: 'k', adminKey: 'a' };
+  const told = (outer: NodeJS.ProcessEnv) =>
+    describeSystem({ ports, environment: roleEnvironment(settings, outer), demo, outer });
+  expect(told({})).toContain('dead-lettered within half a minute');
+  for (const outer of [{ SMTP_URL: 'smtp://mail' }, { MAIL_PAUSE: 'on' }]) {
+    expect(told(outer)).not.toContain('within half a minute');
+    expect(told(outer)).toContain('while the mail server is away, gifts wait');
+  }
+  expect(told({ SMTP_URL: 'smtp://mail' })).toContain('?tls=none');
 });
 
 test('the summary says what is true of servers of one’s own', () => {

@@ -137,7 +137,7 @@ describe('what is wrong', () => {
       'METRICS_PORT',
       ['-1', '65536', '80.5', '0x50', '1e3', 'http', '99999999999999999999'],
     ],
-    ['URLs', 'DATABASE_URL', ['localhost', 'mysql://localhost/x', 'postgres']],
+    ['URLs', 'DATABASE_URL', ['localhost', 'mysql://localhost/x', 'mysql://db.example.com/x', 'postgres']],
     ['queue names', 'GIFTS_QUEUE_NAME', ['gifts.fifo', 'with space', 'x'.repeat(77)]],
     ['senders', 'MAIL_FROM', ['Gifts', 'Gifts <gifts>', 'a@b\r\nBcc: c@d']],
   ])('%s are checked strictly', (_, variable, values) => {
