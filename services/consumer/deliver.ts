@@ -127,7 +127,8 @@ function factsOf(work: DeliveryWork) {
     gift_id: work.giftId,
     delivery_id: work.deliveryId,
     purpose: work.purpose,
-    attempt: work.attemptsCounted,
+    attempt: work.attempt,
+    attempts_counted: work.attemptsCounted,
   };
 }
 

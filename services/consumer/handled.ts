@@ -9,7 +9,10 @@ export type Handled = {
   gift_id?: string;
   delivery_id?: string;
   purpose?: string;
+  /** its number, as in the gift's timeline */
   attempt?: number;
+  /** attempts since the start or the last redrive: what the limit is compared with */
+  attempts_counted?: number;
   class?: FailureClass;
   owner?: FailureOwner;
   code?: string;

@@ -67,7 +67,10 @@ test('P7: after k scale-ins (k < maxReceiveCount) a healthy message is not in th
   }
   // It counts as the first attempt: whoever fails next still has all of MAX_RETRY_COUNT before them.
   const lines = last.lines().filter((line) => line['event'] === 'message_handled');
-  expect(lines.map(({ result, attempt }) => [result, attempt])).toEqual(ids.map(() => ['delivered', 1]));
+  // The log has the timeline's number of the attempt beside it.
+  expect(lines.map(({ result, attempt, attempts_counted: counted }) => [result, attempt, counted])).toEqual(
+    ids.map(() => ['delivered', scaleIns + 1, 1]),
+  );
   expect(await deadLetters(emulator, queue)).toEqual([]);
   await last.shutDown();
 }, 90_000);
