@@ -47,8 +47,12 @@ function makers(registry: Registry) {
   return {
     counter: <L extends string = never>(name: string, help: string, labels: readonly L[] = []) =>
       new Counter<L>(config(name, help, labels)),
-    gauge: <L extends string = never>(name: string, help: string, labels: readonly L[] = []) =>
-      new Gauge<L>(config(name, help, labels)),
+    gauge: <L extends string = never>(name: string, help: string, labels: readonly L[] = []) => {
+      const gauge = new Gauge<L>(config(name, help, labels));
+      // Without labels it would stand at 0 from the start, also in processes that never set it: an alert would believe it.
+      if (labels.length === 0) gauge.remove();
+      return gauge;
+    },
     histogram: <L extends string = never>(
       name: string,
       help: string,

@@ -42,6 +42,17 @@ test('samples carry the service, and process metrics are there unless switched o
   expect((await createMetrics(new Registry(), quiet).render()).body).not.toContain('process_cpu');
 });
 
+test('a gauge that this process never sets has no value, so that no alert believes one', async () => {
+  const metrics = createMetrics(new Registry(), quiet);
+  const samplesOf = async () =>
+    (await metrics.render()).body
+      .split('\n')
+      .filter((line) => /^largesse_(outbox_lag|ledger_closed)/.test(line));
+  expect(await samplesOf()).toEqual([]);
+  metrics.outboxLagSeconds.set(0);
+  expect(await samplesOf()).toEqual(['largesse_outbox_lag_seconds 0']);
+});
+
 test('two sets of metrics in one process do not collide', async () => {
   const [first, second] = [createMetrics(undefined, quiet), createMetrics(undefined, quiet)];
   first.rateLimiterFailures.inc();
