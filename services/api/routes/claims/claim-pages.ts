@@ -32,9 +32,10 @@ ${validity(claim.expiresAt)}`,
 /** What went wrong, for a person. */
 export function refusalPage(title: string, detail: string): string {
   return page(
-    title,
+    `${title} · Largesse`,
     html`<h1>${title}</h1>
-<p>${detail.charAt(0).toUpperCase()}${detail.slice(1)}.</p>`,
+<p>${detail.charAt(0).toUpperCase()}${detail.slice(1)}.</p>
+<p>This is a page of Largesse, which carries gifts. If a link in a mail brought you here, ask who sent the gift.</p>`,
   );
 }
 
@@ -51,7 +52,7 @@ function below(link: ClaimLink, form: { token: string; idempotencyKey: string })
     case 'not_ready':
       return html`<p role="status">This gift is still on its way. Reload the page in a moment.</p>`;
     case 'claimed':
-      return html`<p role="status">This gift was claimed already. If it was not you, ask the sender.</p>`;
+      return html`<p role="status">This gift was claimed already, and its code was shown then. If that was not you, ask the sender.</p>`;
     case 'expired':
       return html`<p role="status">This gift has expired. Ask the sender about it.</p>`;
     case 'over':

@@ -56,7 +56,7 @@ main { max-width: 32rem; margin: 0 auto; padding: 2rem 1.25rem; overflow-wrap: a
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem; }
 .amount { font-size: 2.5rem; font-weight: 700; margin: 0.5rem 0; }
 blockquote { margin: 1rem 0; padding: 0.25rem 0 0.25rem 1rem; border-left: 0.25rem solid currentColor; white-space: pre-wrap; }
-.code { font: 700 1.5rem/1.4 ui-monospace, monospace; padding: 1rem; border: 2px solid currentColor; border-radius: 0.5rem; text-align: center; user-select: all; }
+.code { font: 700 clamp(0.75rem, 5.2vw, 1.5rem)/1.4 ui-monospace, monospace; padding: 1rem 0.25rem; white-space: nowrap; border: 2px solid currentColor; border-radius: 0.5rem; text-align: center; user-select: all; }
 button { font: inherit; font-weight: 700; width: 100%; min-height: 3rem; padding: 0.75rem 1rem; border: 0; border-radius: 0.5rem; background: #0b5; color: #001b0a; cursor: pointer; }
 button:focus-visible { outline: 3px solid CanvasText; outline-offset: 3px; }
 `;
