@@ -47,11 +47,6 @@ export function violatedConstraint(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.constraint : undefined;
 }
 
-/** Whether the server refused what the statement carries: another one, with less in it, may be taken. */
-export function isRefusal(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && mayBlameRow(error);
-}
-
 /** The driver throws much that has no code: what came out of it is remembered, so that no list of its words decides. */
 export function rememberDriverError(error: unknown): void {
   if (error instanceof Error && !(error instanceof pg.DatabaseError)) driverErrors.add(error);

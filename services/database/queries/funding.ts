@@ -31,17 +31,6 @@ export async function listFundingAccountRows(
   return toPage(rows, page);
 }
 
-export async function findFundingAccountRow(
-  db: Kysely<Database>,
-  senderId: string,
-  currency: string,
-): Promise<FundingAccountRow | undefined> {
-  return await selectFundingAccounts(db)
-    .where('f.sender_id', '=', senderId)
-    .where('f.currency', '=', currency)
-    .executeTakeFirst();
-}
-
 /** Ids to use for whatever of this is missing. */
 export type FundingAccountIds = {
   fundingAccountId: string;

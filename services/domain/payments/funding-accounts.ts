@@ -1,12 +1,7 @@
 import type { Kysely } from 'kysely';
-import {
-  type FundingAccountRow,
-  findFundingAccountRow,
-  listFundingAccountRows,
-} from '../../database/queries/funding.ts';
+import { type FundingAccountRow, listFundingAccountRows } from '../../database/queries/funding.ts';
 import type { Page, PageRequest } from '../../database/queries/page.ts';
 import type { Database } from '../../database/schema.ts';
-import { DomainError } from '../errors.ts';
 import { type FundingAccountId, fromUuid, type SenderId, toUuid } from '../ids.ts';
 
 /** A sender's prepaid balance in one currency, in minor units. */
@@ -27,17 +22,6 @@ export async function listFundingAccounts(
 ): Promise<Omit<Page<unknown>, 'rows'> & { accounts: FundingAccount[] }> {
   const { rows, ...rest } = await listFundingAccountRows(db, toUuid(senderId), page);
   return { ...rest, accounts: rows.map(toFundingAccount) };
-}
-
-/** @throws DomainError `funding_account_missing` */
-export async function findFundingAccount(
-  db: Kysely<Database>,
-  senderId: SenderId,
-  currency: string,
-): Promise<FundingAccount> {
-  const row = await findFundingAccountRow(db, toUuid(senderId), currency);
-  if (!row) throw new DomainError('funding_account_missing', `there is no funding account in ${currency}`);
-  return toFundingAccount(row);
 }
 
 function toFundingAccount(row: FundingAccountRow): FundingAccount {
