@@ -47,7 +47,7 @@ export class SetAside {
 
   #narrow(error: unknown): void {
     const { step, nowMs, onSetAside } = this.#options;
-    if (!(error instanceof DueGiftsRefusedError) || !isOfOne(error.cause)) throw error;
+    if (!(error instanceof DueGiftsRefusedError) || !mayBlameRow(error.cause)) throw error;
     const [only] = error.ids;
     if (error.ids.length > 1 || only === undefined) {
       this.#limit = Math.max(1, Math.floor(Math.min(this.#limit, error.ids.length) / 2));
@@ -66,5 +66,3 @@ export class SetAside {
     return [...this.#until.keys()];
   }
 }
-
-const isOfOne = (cause: unknown) => mayBlameRow(cause) || isBusy(cause);

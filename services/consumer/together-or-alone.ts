@@ -1,4 +1,4 @@
-import { isBusy, mayBlameRow } from '../database/errors.ts';
+import { mayBlameRow } from '../database/errors.ts';
 
 /**
  * Runs one statement for all items; when it is refused for a reason that one of them may give, halves them until that one
@@ -15,7 +15,7 @@ export async function togetherOrAlone<In, Out>(
   try {
     return await run([...items]);
   } catch (error) {
-    if (items.length === 1 || !isOfOne(error)) throw error;
+    if (items.length === 1 || !mayBlameRow(error)) throw error;
   }
   return await inHalves(items, run);
 }
@@ -30,21 +30,19 @@ async function inHalves<In, Out>(
     try {
       results.push(...(await run([...part])));
     } catch (error) {
-      if (isOfOne(error) && part.length > 1) {
+      if (mayBlameRow(error) && part.length > 1) {
         const middle = Math.ceil(part.length / 2);
         left.unshift(part.slice(0, middle), part.slice(middle));
       } else {
         results.push(...part.map(() => asError(error)));
         // No answer is about none of them: the others would only wait for the same.
-        if (!isOfOne(error))
+        if (!mayBlameRow(error))
           results.push(...left.splice(0).flatMap((rest) => rest.map(() => asError(error))));
       }
     }
   }
   return results;
 }
-
-const isOfOne = (error: unknown) => mayBlameRow(error) || isBusy(error);
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error('a value that is no error was thrown', { cause: error });

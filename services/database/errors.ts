@@ -27,9 +27,9 @@ export function isTransientDatabaseError(error: unknown): boolean {
   return transient.has(databaseFault(error));
 }
 
-/** Whether one row of several may be to blame, so that the others are worth trying without it. */
+/** Whether one row of several may be to blame, refused or held by somebody, so that the others are worth trying without it. */
 export function mayBlameRow(error: unknown): boolean {
-  return !isTransientDatabaseError(error);
+  return isBusy(error) || !isTransientDatabaseError(error);
 }
 
 /** Whether the server refused this very row and always will. Anything less is no proof. */
