@@ -40,7 +40,7 @@ export function networkOf(address: Address): string {
 }
 
 /** An address with or without port, brackets and zone; null for everything else, `1` and `0x7f.1` included. */
-export function readAddress(text: string): Address | null {
+function readAddress(text: string): Address | null {
   const [, v4] = /^(\d+\.\d+\.\d+\.\d+)(?::\d{1,5})?$/.exec(text) ?? [];
   if (v4 !== undefined) return ipaddr.IPv4.isValidFourPartDecimal(v4) ? ipaddr.IPv4.parse(v4) : null;
   const [, bracketed] = /^\[([^\]]+)\](?::\d{1,5})?$/.exec(text) ?? [];

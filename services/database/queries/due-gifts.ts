@@ -9,7 +9,7 @@ export type DueGift = { id: string; sender_id: string; request_id: string | null
  * inlined, a bad plan may run it once per outer row and lock everything. Rows locked elsewhere are left to whoever
  * holds them.
  */
-export async function lockDue(
+async function lockDue(
   trx: Transaction<Database>,
   due: RawBuilder<unknown>,
   limit: number,
