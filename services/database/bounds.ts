@@ -49,7 +49,7 @@ export async function readBounds(db: Kysely<Database>): Promise<Partial<Bounds>>
 }
 
 /** For the rest of the transaction: where a pooler starts the session, nothing but the role's bounds hold until then. */
-export async function liftBounds(trx: Kysely<unknown>): Promise<void> {
+export async function liftBounds(trx: Kysely<Database>): Promise<void> {
   const names = Object.keys(unbounded);
   await sql`select set_config(name, '0', true) from pg_settings where name = any (${names}::text[])`.execute(
     trx,

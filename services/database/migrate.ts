@@ -1,36 +1,66 @@
-import type { Kysely } from 'kysely';
-import { type Migration, type MigrationResult, Migrator } from 'kysely/migration';
+import { type Kysely, sql } from 'kysely';
+import { type Migration, Migrator } from 'kysely/migration';
 import { liftBounds } from './bounds.ts';
 import { holdTables } from './hold-tables.ts';
-import { migrations as shipped } from './migrations/index.ts';
+import { type SchemaMigration, migrations as shipped } from './migrations/index.ts';
 import type { Database } from './schema.ts';
 
 /**
  * Brings the schema to the newest version. Several processes may call it at once: one migrates, the others wait.
- * Each call is one transaction: a migration that fails leaves the schema as it was.
+ * Each migration is one transaction, holds only the tables that it names, and works with the release before:
+ * one that fails leaves the schema as it was before it, and the next call goes on from there.
  *
  * @returns the migrations that ran now, in order; none when the schema was up to date
  * @throws MigrationFailedError naming the migration, with the database's error as its cause
  */
 export async function migrate(
   db: Kysely<Database>,
-  migrations: Record<string, Migration> = shipped,
+  migrations: Record<string, SchemaMigration> = shipped,
 ): Promise<string[]> {
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => unhurried(migrations) } });
-  const { error, results = [] } = await migrator.migrateToLatest();
-  if (error !== undefined) throw new MigrationFailedError(failedMigration(results), error);
-  return results.map((result) => result.migrationName);
+  const ran: string[] = [];
+  for (;;) {
+    const next = await runNext(db, migrations);
+    if (next === null) return ran;
+    ran.push(next);
+  }
 }
 
-/** A migration may take its time, whatever the role is given for serving: ended halfway, it would begin anew for ever. */
-function unhurried(migrations: Record<string, Migration>): Record<string, Migration> {
+/**
+ * The lock of Kysely's migrators, those of the release before too, until the end of the transaction. They give theirs back
+ * before, and to a session: one that stayed behind in a pooler's, or after a failure, would stop all upgrades.
+ */
+const migrationLock = sql.lit('3853314791062309107');
+
+async function runNext(
+  db: Kysely<Database>,
+  migrations: Record<string, SchemaMigration>,
+): Promise<string | null> {
+  return await db.transaction().execute(async (trx) => {
+    // It may take its time, whatever the role is given for serving: ended halfway, it would begin anew for ever.
+    await liftBounds(trx);
+    await sql`select pg_advisory_xact_lock(${migrationLock}::bigint)`.execute(trx);
+    const provider = { getMigrations: async () => inTransaction(migrations) };
+    const { error, results = [] } = await new Migrator({ db: trx, provider }).migrateUp();
+    const name = results[0]?.migrationName;
+    if (error !== undefined) throw new MigrationFailedError(name ?? '(could not start)', error);
+    return name ?? null;
+  });
+}
+
+function inTransaction(migrations: Record<string, SchemaMigration>): Record<string, Migration> {
   const entries = Object.entries(migrations).map(([name, migration]) => {
     const up: Migration['up'] = async (db) => {
-      await liftBounds(db);
-      await holdTables(db);
-      await migration.up(db);
+      // After a failure the migrator gives its lock back, for which the transaction must still take statements.
+      await sql`savepoint migration`.execute(db);
+      try {
+        await holdTables(db, migration);
+        await migration.up(db);
+      } catch (error) {
+        await sql`rollback to savepoint migration`.execute(db);
+        throw error;
+      }
     };
-    return [name, { ...migration, up }] as const;
+    return [name, { up }] as const;
   });
   return Object.fromEntries(entries);
 }
@@ -50,8 +80,4 @@ export class MigrationFailedError extends Error {
     this.name = 'MigrationFailedError';
     this.migration = migration;
   }
-}
-
-function failedMigration(results: MigrationResult[]): string {
-  return results.find((result) => result.status === 'Error')?.migrationName ?? '(could not start)';
 }

@@ -1,4 +1,5 @@
 import type { Migration } from 'kysely/migration';
+import type { Holds } from '../hold-tables.ts';
 import * as senders from './2026-11-21-001-senders.ts';
 import * as ledger from './2026-11-21-002-ledger.ts';
 import * as gifts from './2026-11-21-003-gifts.ts';
@@ -22,28 +23,44 @@ import * as lookupVersions from './2026-11-28-180-lookup-versions.ts';
 import * as keyringKeys from './2026-11-28-185-keyring-keys.ts';
 import * as ledgerOwners from './2026-11-28-190-ledger-owners.ts';
 
-/** Named imports rather than a folder scan: a bundle has no folder. Keys order the migrations and never change. */
-export const migrations: Record<string, Migration> = {
+export type SchemaMigration = Migration & Holds;
+
+/**
+ * Named imports rather than a folder scan: a bundle has no folder. Keys order the migrations and never change.
+ * What a migration holds stands here for those that landed before it was asked; a new one exports it beside `up`.
+ */
+export const migrations: Record<string, SchemaMigration> = {
   '2026-11-21-001-senders': senders,
-  '2026-11-21-002-ledger': ledger,
-  '2026-11-21-003-gifts': gifts,
-  '2026-11-21-004-deliveries': deliveries,
+  '2026-11-21-002-ledger': { ...ledger, holdsWrites: ['senders'] },
+  '2026-11-21-003-gifts': { ...gifts, holdsWrites: ['funding_accounts', 'senders'] },
+  '2026-11-21-004-deliveries': { ...deliveries, holdsWrites: ['gifts'] },
   '2026-11-21-005-messaging': messaging,
   '2026-11-21-006-dead-letters': deadLetters,
-  '2026-11-21-007-dead-letter-history': deadLetterHistory,
-  '2026-11-28-100-mail-in-doubt': mailInDoubt,
+  '2026-11-21-007-dead-letter-history': { ...deadLetterHistory, holds: ['dead_letters'] },
+  '2026-11-28-100-mail-in-doubt': { ...mailInDoubt, holds: ['delivery_attempts'] },
   '2026-11-28-101-queue-pauses': queuePauses,
-  '2026-11-28-110-pardoned-redrives': pardonedRedrives,
-  '2026-11-28-111-ends-end-children': endsEndChildren,
-  '2026-11-28-120-parked-outbox': parkedOutbox,
-  '2026-11-28-140-balances': balances,
+  '2026-11-28-110-pardoned-redrives': { ...pardonedRedrives, holds: ['dead_letters'] },
+  '2026-11-28-111-ends-end-children': {
+    ...endsEndChildren,
+    holdsWrites: ['deliveries', 'delivery_attempts', 'gifts'],
+  },
+  '2026-11-28-120-parked-outbox': { ...parkedOutbox, holdsWrites: ['outbox'] },
+  '2026-11-28-140-balances': { ...balances, holdsWrites: ['ledger_accounts', 'ledger_entries'] },
   '2026-11-28-141-decide-accepts': decideAccepts,
-  '2026-11-28-150-ledger-vocabulary': ledgerVocabulary,
-  '2026-11-28-151-ledger-subjects': ledgerSubjects,
-  '2026-11-28-152-ledger-periods': ledgerPeriods,
-  '2026-11-28-170-sliding-budgets': slidingBudgets,
-  '2026-11-28-171-gift-filters': giftFilters,
-  '2026-11-28-180-lookup-versions': lookupVersions,
+  '2026-11-28-150-ledger-vocabulary': { ...ledgerVocabulary, holds: ['ledger_accounts', 'ledger_transfers'] },
+  '2026-11-28-151-ledger-subjects': {
+    ...ledgerSubjects,
+    holds: ['ledger_transfers'],
+    holdsWrites: ['gifts', 'topups', 'vouchers'],
+  },
+  '2026-11-28-152-ledger-periods': {
+    ...ledgerPeriods,
+    holds: ['ledger_transfers'],
+    holdsWrites: ['dead_letters'],
+  },
+  '2026-11-28-170-sliding-budgets': { ...slidingBudgets, holds: ['rate_limits'] },
+  '2026-11-28-171-gift-filters': { ...giftFilters, holdsWrites: ['gifts'] },
+  '2026-11-28-180-lookup-versions': { ...lookupVersions, holds: ['api_keys', 'vouchers'] },
   '2026-11-28-185-keyring-keys': keyringKeys,
-  '2026-11-28-190-ledger-owners': ledgerOwners,
+  '2026-11-28-190-ledger-owners': { ...ledgerOwners, holds: ['ledger_transfers'] },
 };
