@@ -34,6 +34,9 @@ function bodyOf(parsers: Readonly<Record<string, (text: string) => unknown>>): R
     if (!isUtf8(request)) throw new Problem('unsupported_media_type', 'send the body in UTF-8');
     readBytes(request, response, (error?: unknown) => {
       if (error) return next(error);
+      const isEmpty = !(request.body instanceof Uint8Array) || request.body.length === 0;
+      if (isEmpty && type === json)
+        return next(new Problem('malformed_body', 'the body is empty; send JSON'));
       try {
         request.body = parse(decode(request.body));
       } catch (cause) {

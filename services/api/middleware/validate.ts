@@ -44,6 +44,9 @@ export function params<Schema extends z.ZodType>(schema: Schema): Validator<Sche
 
 const parameter: Locate = (path) => ({ parameter: path.join('.') });
 
+/** More help nobody, and a body of 64 KiB holds enough mistakes for an answer of a megabyte. */
+const mostTold = 50;
+
 export function invalid(errors: FieldError[]): Problem {
   const [first] = errors;
   const where = first?.pointer ?? first?.parameter ?? first?.header;
@@ -51,7 +54,8 @@ export function invalid(errors: FieldError[]): Problem {
     errors.length === 1 && first
       ? `${where ? `${where}:` : 'the body'} ${first.detail}`
       : `${errors.length} ${errors.every(({ parameter }) => parameter !== undefined) ? 'parameters' : 'fields'} are not valid`;
-  return new Problem('validation_failed', detail, { errors });
+  const more = errors.length > mostTold ? `; the first ${mostTold} are told` : '';
+  return new Problem('validation_failed', `${detail}${more}`, { errors: errors.slice(0, mostTold) });
 }
 
 type Locate = (path: readonly PropertyKey[]) => Omit<FieldError, 'detail'>;

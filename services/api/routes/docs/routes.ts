@@ -19,7 +19,12 @@ export function docsRoutes({ settings }: ApiDeps, { limit }: Guards): Router {
   router.route('/openapi.json').get(limit.ip, sendDocument).all(methodNotAllowed('GET'));
   router.route('/docs').get(limit.ip, docsPolicy, sendDocs).all(methodNotAllowed('GET'));
   router.get('/docs/start.js', sendStart);
-  router.use('/docs', docsPolicy, express.static(swaggerUiFolder(), { index: false, maxAge: '1d' }));
+  router.use(
+    '/docs',
+    docsPolicy,
+    wholeOnly,
+    express.static(swaggerUiFolder(), { index: false, maxAge: '1d' }),
+  );
   return router;
 }
 
@@ -29,6 +34,12 @@ function swaggerUiFolder(): string {
   if (existsSync(bundled)) return bundled;
   return dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
 }
+
+/** Parts and conditions that files of this kind need nobody to ask for: refused by the library, they would be no words of ours. */
+const wholeOnly: RequestHandler = (request, _response, next) => {
+  for (const name of ['range', 'if-match', 'if-unmodified-since']) delete request.headers[name];
+  next();
+};
 
 /** Swagger UI sets style attributes of its own; scripts come from here alone. */
 const docsPolicy: RequestHandler = (_request, response, next) => {

@@ -17,8 +17,8 @@ export function toGiftDraft(
     value: request.value,
     recipient: toRecipient(request),
     binding: request.binding,
-    deliverAt: deliverAt && notBefore2000(deliverAt),
-    expiresAt: expiresAt && notBefore2000(expiresAt),
+    deliverAt: deliverAt && writable(deliverAt),
+    expiresAt: expiresAt && writable(expiresAt),
     acceptable: acceptableTimes({ deliverAt, expiresAt }),
     externalId: request.external_id ?? null,
     metadata: request.metadata,
@@ -75,14 +75,17 @@ function acceptableTimes({ deliverAt, expiresAt }: Omit<Times, 'now'>): GiftDraf
   const fromMs = [deliverAt && deliverAt.getTime() - yearMs, expiresAt && expiresAt.getTime() - 10 * yearMs];
   const known = fromMs.filter((ms) => ms !== null);
   return {
-    from: known.length > 0 ? notBefore2000(new Date(Math.max(...known))) : null,
-    until: untilMs === null ? null : notBefore2000(new Date(tooShort ? neverMs : untilMs)),
+    from: known.length > 0 ? writable(new Date(Math.max(...known))) : null,
+    until: untilMs === null ? null : writable(new Date(tooShort ? neverMs : untilMs)),
   };
 }
 
-/** The database has no year 0, and no gift with a time so long ago is ever accepted. */
-function notBefore2000(time: Date): Date {
-  return new Date(Math.max(time.getTime(), Date.UTC(2000)));
+/**
+ * A time that the database can read: it has no year 0, and an offset leads from 9999 into 10000, which RFC 3339 can not write.
+ * Nothing so far away is ever accepted, so the nearest will do.
+ */
+function writable(time: Date): Date {
+  return new Date(Math.min(Math.max(time.getTime(), Date.UTC(2000)), Date.UTC(9999)));
 }
 
 function toRecipient({ recipient, message, sender_name: senderName }: GiftRequest): Recipient {
