@@ -38,6 +38,7 @@ export function judgeRefusal(reply: SmtpReply): SmtpRefusal {
 /** `final`: trying again can't help, where the server says so for good (5xx). */
 type Meaning = { owner: FailureOwner; reach: FailureReach; code: string; text: string; final?: boolean };
 type Rule = (reply: SmtpReply) => Meaning | null;
+type Code = NonNullable<SmtpReply['enhanced']>;
 
 const noMailbox: Meaning = {
   owner: 'item',
@@ -95,6 +96,8 @@ const distrusted: Meaning = {
   code: 'mail_policy_refused',
   text: 'the mail server refused us by its policy',
 };
+/** Not the recipient's: the server speaks of the account that we send by. */
+const ownAccount: Meaning = { ...turnedAway, reach: 'many', text: 'the mail server has closed our account' };
 const ownSender: Meaning = {
   owner: 'us',
   reach: 'many',
@@ -124,6 +127,8 @@ const unclear: Meaning = {
 const badMailbox = new Set([1, 2, 3, 6, 10]);
 /** Details of x.7.n by which Exchange tells that this recipient lets nobody, or not us, send to it. */
 const recipientClosed = new Set([124, 129, 133, 134, 135, 136]);
+/** Details of x.2.n by which Exchange tells that this recipient is sent more than it may receive. */
+const recipientFlooded = new Set([121, 122]);
 
 const rules: Rule[] = [
   ({ phase, status }) =>
@@ -133,12 +138,20 @@ const rules: Rule[] = [
   // Said to a greeting as to a recipient, 421 is "not now": a rate limit, a restart.
   ({ status }) => (status === 421 ? { ...serverTrouble, reach: 'all', code: 'mail_server_busy' } : null),
   ({ phase }) => (phase === 'session' ? turnedAway : null),
+  // RFC 7504: a host that takes no mail, whoever it is for.
+  ({ status }) => (status === 521 ? { ...turnedAway, reach: 'many' } : null),
   ({ phase, words }) =>
     phase === 'sender' && !says.quota.test(words) ? { ...ownSender, reach: 'all' } : null,
   ({ enhanced }) => (enhanced?.subject === 7 && recipientClosed.has(enhanced.detail) ? closedToUs : null),
   // Words outrank codes where they are clear: servers send 5.7.1 for nearly everything, and 5.1.1 for some of the rest.
   ({ words }) => (says.relaying.test(words) ? relayDenied : null),
   ({ words }) => (says.sender.test(words) ? ownSender : null),
+  ({ enhanced }) => (enhanced && ofTheSender(enhanced) ? ownSender : null),
+  ({ words }) => (says.ownAccount.test(words) ? ownAccount : null),
+  ({ enhanced }) => (enhanced?.subject === 2 && recipientFlooded.has(enhanced.detail) ? mailboxBusy : null),
+  // A server that asks the next one first, and could not: its 5.1.1 is about nothing that anybody has said.
+  ({ words }) => (says.unverified.test(words) ? deferred : null),
+  ({ words }) => (says.asked.test(words) && !says.mailbox.test(words) ? unclear : null),
   ({ words }) => (says.fullMailbox.test(words) ? mailboxBusy : null),
   ({ words, enhanced }) =>
     says.mailbox.test(words) && enhanced?.subject === 1 && badMailbox.has(enhanced.detail) ? noMailbox : null,
@@ -148,6 +161,9 @@ const rules: Rule[] = [
   ({ words }) => (says.trust.test(words) ? distrusted : null),
   ({ words, enhanced }) =>
     says.mailbox.test(words) && !(enhanced && notTheMailbox.has(enhanced.subject)) ? noMailbox : null,
+  // Whose account, only a code tells: a service that has suspended ours says so in the same words, to every recipient.
+  ({ words, enhanced }) =>
+    says.account.test(words) && !(enhanced && ofTheRecipient(enhanced)) ? unclear : null,
   ({ enhanced, words }) => (enhanced ? meaningOf(enhanced, words) : null),
   ({ enhanced, status }) => (enhanced?.subject === 7 && status >= 500 ? distrusted : null),
   ({ status }) => (status < 500 ? deferred : null),
@@ -156,13 +172,16 @@ const rules: Rule[] = [
 /** System, network, protocol: where the code says one of these, words about a mailbox prove nothing. */
 const notTheMailbox = new Set([3, 4, 5]);
 
+const ofTheSender = ({ subject, detail }: Code) => subject === 1 && (detail === 7 || detail === 8);
+const ofTheRecipient = ({ subject, detail }: Code) =>
+  (subject === 1 && badMailbox.has(detail)) || (subject === 2 && detail === 1);
+
 /** What a code says by itself, where it does. */
-function meaningOf({ subject, detail }: { subject: number; detail: number }, words: string): Meaning | null {
+function meaningOf({ subject, detail }: Code, words: string): Meaning | null {
   if (subject === 1 && badMailbox.has(detail)) return noMailbox;
-  if (subject === 1 && (detail === 7 || detail === 8)) return ownSender;
   if (subject === 2 && detail === 1) return { ...noMailbox, text: "the recipient's mailbox is closed" };
   if (subject === 2 && detail >= 2 && detail <= 4) return mailboxBusy;
-  if (subject === 3) return serverTrouble;
+  if (subject === 3) return detail === 4 ? tooLarge : serverTrouble;
   // How Exchange Online says that its directory has no such recipient, or that the domain does not exist.
   if (subject === 4 && detail === 1) return /recipient address rejected/.test(words) ? noMailbox : null;
   if (subject === 4 && detail === 310) return noMailbox;
@@ -175,19 +194,25 @@ function meaningOf({ subject, detail }: { subject: number; detail: number }, wor
 /** What servers say, in the words of Postfix, Exchange, Gmail, SES, Exim and those that imitate them. */
 const says = {
   relaying:
-    /relay(ing)? (access )?(is |was )?(denied|not permitted|not allowed|prohibited|forbidden)|(unable|allowed|permitted|authori[sz]ed|refuses?|refused) to relay|(cannot|can't|do not|does not|don't|won't) relay|authentication (is )?required|not authenticated|must (be )?authenticat|please (log ?in|authenticate)|rcpthosts/,
+    /relay(ing)?\b[^.;:]{0,40}(denied|not permitted|not allowed|prohibited|forbidden|disallowed|rejected|refused)|relaying disallowed|(unable|allowed|permitted|authori[sz]ed|refuses?|refused) to relay|(cannot|can't|do not|does not|don't|won't) (relay|deliver( mail)? for)|authentication (is )?required|requires authentication|smtp[ -]?auth|authentication failed for|not authenticated|must (be )?authenticat|please (log ?in|authenticate)|rcpthosts/,
   sender:
-    /sender (address |domain )?(is |was )?(rejected|refused|denied|unknown|not (allowed|authori[sz]ed|permitted|owned))|sender verif|(from|return.path) (address|domain|header) .{0,40}(not|fail|invalid|reject|mismatch)|not (allowed|authori[sz]ed|permitted) to send|send ?as ?denied|bad outbound sender|address is not verified|identities failed|domain is not verified/,
+    /sender (address |domain )?(is |was )?(rejected|refused|denied|unknown|not (allowed|authori[sz]ed|permitted|owned))|sender verif|(domain of|envelope|bad outbound) sender|badmailfrom|(from|return.path) (address|domain|header) .{0,40}(not|fail|invalid|reject|mismatch)|mail from must|not (allowed|authori[sz]ed|permitted) to (send|perform)|permissions? to send|send ?as ?denied|address is not verified|identities failed|domain is not verified/,
+  ownAccount:
+    /\byour [\w-]* ?(account|mailbox|server|token)\b|\b(smtp|sending|sender|customer|free|trial) account\b|account (is )?(pending|not (yet )?activated)|outgoing (mail|messages?)\b|server token/,
+  unverified: /unverified address|address verification (in progress|failed)/,
+  asked: /undeliverable address/,
   fullMailbox:
-    /(mail|in)box (is |size )?(full|exceed)|(mailbox|inbox|user|account|recipient)('s)? (is |has )?(out of|exceeded) (its |his |the )?(quota|storage|space)|over ?quota|receiving (mail|messages|e-?mail) (at|too)/,
-  size: /(message|mail) (size|length|is too (large|big)|too (large|big))|size limit/,
+    /(mail|in)box (is |size )?(full|exceed)|(mailbox|inbox|user|account|recipient)('s)? (is |has )?(out of|exceeded) (its |his |the )?(quota|storage|space)|over ?quota|exceeded (the )?storage allocation|receiving (mail|messages|e-?mail) (at|too)/,
+  size: /(message|mail) (size|length|is too (large|big)|too (large|big))|size limit|(line|header) too long/,
   quota:
-    /(dail|hour|minut|second|send|messag|mail|recipient|rate|account|user|connection)\w* (\w+ ){0,3}(limit|quota|rate)\b|(limit|quota|rate)\w* (\w+ ){0,2}(exceed|reach|hit)|exceed\w* (\w+ ){0,5}(limit|quota|rate)|throttl|rate.?limit|too many (messages|mails|e-?mails|connections)|sending (has been |is )?(paused|suspended|blocked|disabled)/,
+    /(dail|hour|minut|second|send|messag|mail|recipient|rate|account|user|connection)\w* (\w+ ){0,3}(limit|quota|rate)s?\b|(limit|quota|rate)\w* (\w+ ){0,2}(exceed|reach|hit)|exceed\w* (\w+ ){0,5}(limit|quota|rate)|submissionquota|throttl|rate.?limit|frequency|(messages|mails?|e-?mails) per (second|minute|hour|day)|too (many|much) (messages|mails?|e-?mails|connections)|unusual (\w+ )?(rate|activity)|sending (has been |is )?(paused|suspended|blocked|disabled)/,
   later: /gr[ae]y-?list|try again|temporarily deferred|come back/,
   trust:
-    /block(ed| ?list)|black-?list|listed (in|by|on|at)|nsbl\b|\brbl\b|spamhaus|spamcop|barracuda|reputation|banned|\bspf\b|\bdkim\b|\bdmarc\b|unauthenticated|client host|reverse (dns|lookup|host)|\bptr\b|\be?helo\b|unsolicited|\bspam\b|suspicious|\bpolicy\b|tls (is )?required|must issue|your (ip|host|network|server|domain)/,
+    /block(ed| ?list)|black-?list|listed (in|by|on|at)|nsbl\b|\brbl\b|spamhaus|spamcop|barracuda|reputation|banned|\bspf\b|\bdkim\b|\bdmarc\b|unauthenticated|client host|reverse (dns|lookup|host)|\bptr\b|\be?helo\b|unsolicited|\bspam\b|suspicious|\bpolicy\b|administrative(ly)? prohibit|tls (is )?required|must issue|your (ip|host|network|domain)/,
   mailbox:
-    /(user|recipient|mailbox|account|address|addressee|alias|person)\b[^.;:]{0,40}(unknown|not (found|exist|known|listed|valid|a valid|active|our)|doesn't exist|disabled|inactive|suspended|discontinued|no longer|invalid)|(unknown|no such|invalid|nonexistent|non-existent|inactive|disabled|bad|unrouteable|unroutable) (local )?(user|recipient|mailbox|account|address|destination|person)|no mailbox (here|by that name)|not our customer/,
+    /(recipient|mailbox|address|addressee|alias|person)\b[^.;:]{0,40}(unknown|not (found|exist|known|listed|valid|a valid|active|our)|doesn't exist|disabled|inactive|suspended|discontinued|no longer|invalid)|(user|account)\b[^.;:]{0,40}(unknown|not (found|exist|known|listed|valid|a valid|our)|doesn't exist|invalid)|doesn't have an? .{0,40}account|(unknown|no such|invalid|nonexistent|non-existent|bad|unrouteable|unroutable) (local )?(user|recipient|mailbox|account|address|destination|person)|(inactive|disabled) (recipient|mailbox|address)|no mailbox (here|by that name)|not our customer/,
+  account:
+    /(account|user)\b[^.;:]{0,40}(disabled|inactive|suspended|discontinued|blocked|locked|closed|not active)/,
 } as const;
 
 function toRefusal({ status }: SmtpReply, { owner, reach, code, text, final }: Meaning): SmtpRefusal {

@@ -66,6 +66,21 @@ describe('a refusal that is proven to be of this recipient is the item’s, and 
     ['a syntax that no server takes', 'RCPT TO', '501 5.1.3 Bad recipient address syntax'],
     ['a mailbox moved', 'RCPT TO', '551 5.1.6 The recipient has moved'],
     [
+      'Postfix, which has asked the next server',
+      'RCPT TO',
+      '550 5.1.1 <ada@example.com>: Recipient address rejected: undeliverable address: host mx.example.com[192.0.2.1] said: 550 5.1.1 <ada@example.com>: User unknown in local recipient table (in reply to RCPT TO command)',
+    ],
+    [
+      'Postfix, a domain that takes no mail',
+      'RCPT TO',
+      '556 5.1.10 <ada@example.com>: Recipient address rejected: Domain example.com does not accept mail (nullMX)',
+    ],
+    [
+      'Yahoo, after the content',
+      'content',
+      "554 delivery error: dd This user doesn't have a yahoo.com account (ada@yahoo.com) [0] - mta1",
+    ],
+    [
       'letters that the other side can not take',
       'RCPT TO',
       '553 5.6.7 SMTPUTF8 is required, but was not offered',
@@ -84,6 +99,16 @@ describe('a refusal of this recipient that may pass is the item’s, and not fin
       'Gmail, a mailbox that is flooded',
       'RCPT TO',
       '450 4.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages',
+    ],
+    [
+      'Exchange Online, a mailbox that is flooded',
+      'RCPT TO',
+      '550 5.2.122 RESOLVER.RST.RecipientRateLimitExceeded; The recipient has exceeded their limit for the number of messages they can receive per hour',
+    ],
+    [
+      "a mailbox without room, in RFC 5321's own words",
+      'RCPT TO',
+      '552 Requested mail action aborted: exceeded storage allocation',
     ],
     [
       'a user who is unknown for now',
@@ -236,6 +261,52 @@ describe('a fault of ours is never charged to the item', () => {
       '554 5.7.1 <ada@example.com>: Recipient address rejected: Access denied',
       'mail_policy_refused',
     ],
+    [
+      'sendmail, a sender that it checks at RCPT',
+      'RCPT TO',
+      '553 5.1.8 <gifts@example.com>... Domain of sender address gifts@example.com does not exist',
+      'mail_sender_refused',
+    ],
+    [
+      'qmail, a sender that it does not want',
+      'RCPT TO',
+      '553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)',
+      'mail_sender_refused',
+    ],
+    [
+      'SES, a user without the right',
+      'content',
+      "554 Access denied: User `arn:aws:iam::1:user/mailer' is not authorized to perform `ses:SendRawEmail'",
+      'mail_sender_refused',
+    ],
+    [
+      'a hoster that has cut us off',
+      'content',
+      '554 5.7.0 Your account has been suspended',
+      'mail_server_refused',
+    ],
+    ['a hoster, of whoever logged in', 'RCPT TO', '554 SMTP account disabled', 'mail_server_refused'],
+    ['Postmark, a token', 'RCPT TO', '550 Invalid server token', 'mail_server_refused'],
+    ['Zoho', 'RCPT TO', '553 Relaying disallowed. Invalid Domain - example.com', 'mail_relay_denied'],
+    [
+      'Exim in cPanel, without a login',
+      'RCPT TO',
+      '550 Please turn on SMTP Authentication in your mail client',
+      'mail_relay_denied',
+    ],
+    [
+      'Haraka, which has no host of that name',
+      'RCPT TO',
+      '550 I cannot deliver mail for {<ada@example.com>}',
+      'mail_relay_denied',
+    ],
+    [
+      'Exim in cPanel, the hour used up',
+      'RCPT TO',
+      '550 Domain example.com has exceeded the max emails per hour (25/25 (100%)) allowed',
+      'mail_quota_exceeded',
+    ],
+    ['a host that takes no mail', 'RCPT TO', '521 5.2.1 Not accepting mail', 'mail_server_refused'],
     ['a login that is missing', 'RCPT TO', '530 5.7.0 Authentication required', 'mail_login_refused'],
     [
       'TLS that is missing',
@@ -293,6 +364,12 @@ describe('a fault of the mail server is never charged to the item', () => {
       'mail_deferred',
     ],
     ['nothing but a code', 'RCPT TO', '451 please wait', 'mail_deferred'],
+    [
+      'the next server, which it could not ask',
+      'RCPT TO',
+      '450 4.1.1 <ada@example.com>: Recipient address rejected: unverified address: connect to mx.example.com[192.0.2.1]:25: Connection timed out',
+      'mail_deferred',
+    ],
   ])('%s', (_what, command, response, code) => {
     expect(judge(command, response)).toMatchObject({ class: 'transient', owner: 'peer', code });
   });
@@ -304,6 +381,14 @@ describe('a refusal that says too little is nobody’s until it is shown whose i
     ["550 in RFC 5321's own words", 'RCPT TO', '550 Requested action not taken: mailbox unavailable'],
     ['Outlook.com', 'RCPT TO', '550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302).'],
     ['554 without a word', 'content', '554 Transaction failed'],
+    ['an account that may be ours', 'content', '550 Account disabled'],
+    ['an account that may be ours, at the recipient', 'RCPT TO', '550 5.7.1 Account suspended'],
+    ['a user who may be ours', 'RCPT TO', '550 User is suspended'],
+    [
+      'a code of the recipient for what stopped the server from asking the next one',
+      'RCPT TO',
+      '550 5.1.1 <ada@example.com>: Recipient address rejected: undeliverable address: mail for example.com loops back to myself',
+    ],
     ['SES', 'content', '554 Access denied'],
     ['content', 'content', '554 5.6.0 Message content rejected'],
     ['another address status', 'RCPT TO', '550 5.1.0 Address rejected'],
