@@ -13,7 +13,8 @@ const inWords: ReadonlySet<string> = new Set([verified, 'disable', 'no-verify'])
 export function databaseUrlProblem(text: string): string | null {
   const address = read(text);
   if (typeof address === 'string') return address;
-  const { host, sslmode, ssl, uselibpqcompat } = address;
+  const { host, sslmode, ssl, uselibpqcompat, twice } = address;
+  if (twice !== undefined) return `has ${twice} more than once, and says two things: leave one of them`;
   if (uselibpqcompat !== undefined)
     return `has uselibpqcompat, which weakens what sslmode says: leave it out`;
   if (ssl !== undefined && sslmode === undefined)
@@ -33,6 +34,8 @@ type Address = {
   ssl?: unknown;
   sslrootcert?: string;
   uselibpqcompat?: string;
+  /** a parameter that is given again: the driver takes the last, other readers the first */
+  twice?: string;
 };
 
 /** Parsed by the driver's own parser: what it connects to is judged, and not what the text looks like. */
@@ -41,8 +44,10 @@ function read(text: string): Address | string {
   try {
     const { host } = parse(withoutFiles(text));
     const given = (name: string) => query?.get(name) ?? undefined;
+    const twice = [...(query?.keys() ?? [])].find((name, index, all) => all.indexOf(name) !== index);
     return {
       host: host ?? '',
+      ...(twice === undefined ? {} : { twice }),
       ...Object.fromEntries(
         ['sslmode', 'ssl', 'sslrootcert', 'uselibpqcompat'].flatMap((name) => {
           const value = given(name);

@@ -18,13 +18,17 @@ export function parseMailFrom(text: string): MailFrom | { problem: string } {
   // Mail programs decode such words, quoted or not: what is shown would be another name than this one.
   if (name.includes('=?'))
     return { problem: 'has a name with =? in it, which mail programs take for encoded text' };
+  if (/\p{Bidi_Control}/u.test(name))
+    return { problem: 'has a name that turns the direction of writing, so that it reads as another' };
   if (name.length > 200) return { problem: 'has a name of more than 200 characters' };
   const at = address.lastIndexOf('@');
   const local = at > 0 ? address.slice(0, at) : '';
   if (!/^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}$/.test(local) || /^\.|\.\.|\.$/.test(local)) {
     return { problem: 'needs an address whose part before the @ is made of ASCII letters, digits and .-_+' };
   }
-  const domain = domainToASCII(address.slice(at + 1));
+  const written = address.slice(at + 1);
+  // It would be read as part of a URL, of which a path or a port is dropped: a mistyped address must not become another.
+  const domain = /[\0-,/:-@[-`{-\x7F]/.test(written) ? '' : domainToASCII(written);
   if (!/^(?=.{1,253}$)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*$/.test(domain)) {
     return { problem: 'needs an address with a domain after the @' };
   }

@@ -53,10 +53,12 @@ const hostName = new RegExp(`^(?=.{1,253}$)(?:${label}\\.)+[a-z][a-z0-9-]*[a-z0-
 function readDomain(text: string): Part {
   if (text === '') return { problem: 'has nothing after the @' };
   if (text.startsWith('[')) return { problem: 'names a mail server by its IP address; use its domain' };
+  // Before it is encoded, which reads a domain as part of a URL: what follows a / or # is dropped, and %2e is a dot.
+  const isName = !/[\0-,/:-@[-`{-\x7F]/.test(text);
   const ascii = /^[\0-\x7F]*$/.test(text);
   // Also for A-labels: what decodes to nothing is no domain, and would fail at the mail server only.
-  const encoded = !ascii || /xn--/i.test(text) ? domainToASCII(text) : text;
-  if (!hostName.test(encoded) || encoded.split('.').some((part) => part.length > 63)) {
+  const encoded = isName && (!ascii || /xn--/i.test(text)) ? domainToASCII(text) : text;
+  if (!isName || !hostName.test(encoded) || encoded.split('.').some((part) => part.length > 63)) {
     return { problem: 'has no valid domain after the @, such as example.com' };
   }
   return { part: ascii ? text : encoded };

@@ -36,6 +36,9 @@ describe('TLS to the database is required unless its address says otherwise in w
     [`${elsewhere}?ssl=false`, 'ssl='],
     [`${elsewhere}?ssl=true`, 'ssl='],
     [`${elsewhere}?sslmode=verify-full&uselibpqcompat=true`, 'uselibpqcompat'],
+    [`${elsewhere}?sslmode=verify-full&sslmode=disable`, 'sslmode more than once'],
+    [`${elsewhere}?sslmode=verify-full&application_name=x&sslmode=no-verify`, 'sslmode more than once'],
+    ['postgres://localhost/largesse?host=localhost&host=db.example.com', 'host more than once'],
   ])('%s is refused, with what to do instead', (url, says) => {
     const problem = databaseUrlProblem(url);
     expect(problem).toContain(says);
