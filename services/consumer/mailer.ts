@@ -101,6 +101,8 @@ function transportOptions({ server, maxConnections, times }: MailerOptions) {
     requireTLS: server.tls === 'required' && !server.secure,
     ignoreTLS: server.tls === 'none',
     opportunisticTLS: server.tls === 'opportunistic',
+    // Said here, because NODE_TLS_REJECT_UNAUTHORIZED=0, set for something else, would trust whoever answers.
+    ...(server.tls === 'required' ? { tls: { rejectUnauthorized: true } } : {}),
     ...(server.auth ? { auth: server.auth } : {}),
     pool: true as const,
     maxConnections,

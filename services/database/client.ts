@@ -3,6 +3,7 @@ import pg from 'pg';
 import { type Bounds, boundsFor } from './bounds.ts';
 import { connectionsOf, type DatabaseNote } from './connections.ts';
 import { PreparedStatements } from './prepared-statements.ts';
+import { ProvingClient } from './proving-client.ts';
 import type { Database } from './schema.ts';
 import { SessionStart } from './session-start.ts';
 
@@ -32,6 +33,7 @@ export function createDatabase(options: DatabaseOptions): DatabaseClient {
   const statementTimeoutMs = options.statementTimeoutMs ?? defaultStatementTimeoutMs;
   const pool = new pg.Pool({
     ...addressOf(options.connectionString),
+    Client: ProvingClient,
     max: options.poolMax,
     application_name: options.applicationName,
     connectionTimeoutMillis: 5_000,

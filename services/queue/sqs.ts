@@ -70,7 +70,8 @@ function createClient(options: QueueClientOptions, maxAttempts: number, requestT
       connectionTimeout: connectionTimeoutMs,
       ...(requestTimeoutMs === 0 ? {} : { requestTimeout: requestTimeoutMs, throwOnRequestTimeout: true }),
       httpAgent: agent,
-      httpsAgent: agent,
+      // Said here, because NODE_TLS_REJECT_UNAUTHORIZED=0, set for something else, would trust whoever answers.
+      httpsAgent: { ...agent, rejectUnauthorized: true },
     }),
   });
   if (options.onRequest !== undefined) countRequests(client, options.onRequest);
