@@ -7,7 +7,6 @@ import type { AuthenticateDeps } from '../domain/senders/authenticate.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { ReadinessCheck } from '../runtime/admin-server.ts';
-import type { Clock } from '../runtime/clock.ts';
 import type { FindKey } from './key-cache.ts';
 import type { LedgerCheck } from './ledger-check.ts';
 import type { TrustedProxies } from './middleware/client-address.ts';
@@ -28,7 +27,6 @@ export type ApiDeps = {
   checkLedger: LedgerCheck;
   logger: Logger;
   metrics: Metrics;
-  clock: Clock;
   readiness: Readonly<Record<string, ReadinessCheck>>;
   /** Aborted once a shutdown has begun. */
   stopping: AbortSignal;

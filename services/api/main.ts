@@ -12,7 +12,7 @@ import { createMetrics, type Metrics } from '../observability/metrics.ts';
 import { startTracing } from '../observability/tracing.ts';
 import { composeMessage } from '../queue/compose-message.ts';
 import { startAdminServer } from '../runtime/admin-server.ts';
-import { systemClock, systemRandom } from '../runtime/clock.ts';
+import { steadyClock, systemClock, systemRandom } from '../runtime/clock.ts';
 import { drainable } from '../runtime/drain-server.ts';
 import { parseEnv } from '../runtime/env.ts';
 import { logOptions } from '../runtime/env-variables.ts';
@@ -42,7 +42,7 @@ await runMain('api', async (lifecycle) => {
   const gateway = createSqsGateway(config, { db, logger, metrics, signal: lifecycle.signal });
   lifecycle.onShutdown('sqs', () => gateway.stop());
   const checkLedger = createLedgerCheck({ db, metrics });
-  metrics.onScrape(setStateGauges({ db, metrics, report: gateway.report, checkLedger, clock: systemClock }));
+  metrics.onScrape(setStateGauges({ db, metrics, report: gateway.report, checkLedger, clock: steadyClock }));
 
   const outbox = createOutboxWriter({
     queue: config.GIFTS_QUEUE_NAME,
@@ -53,7 +53,7 @@ await runMain('api', async (lifecycle) => {
   const { queues, send } = gateway;
   const relay = new Relay({ db, logger, metrics, queues, send, random: systemRandom });
   lifecycle.onShutdown('relay', () => relay.stop());
-  const clockwork = { db, outbox, logger, metrics, clock: systemClock, random: systemRandom };
+  const clockwork = { db, outbox, logger, metrics, random: systemRandom };
   const timekeepers = createTimekeepers({ ...clockwork, remindBeforeSeconds: config.REMIND_BEFORE_SECONDS });
   lifecycle.onShutdown('timekeepers', () => Promise.all(timekeepers.map((timekeeper) => timekeeper.stop())));
 
@@ -80,7 +80,6 @@ await runMain('api', async (lifecycle) => {
     checkLedger,
     logger,
     metrics,
-    clock: systemClock,
     readiness: { database: ready },
     stopping: lifecycle.signal,
     settings: settings(config),

@@ -10,7 +10,7 @@ import { closeLedger, recountLedger } from '../domain/ledger/close-ledger.ts';
 import type { OutboxWriter } from '../domain/outbox.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import type { Clock, Random } from '../runtime/clock.ts';
+import type { Random } from '../runtime/clock.ts';
 import { Loop } from './loop.ts';
 import { SetAside } from './set-aside.ts';
 
@@ -19,7 +19,6 @@ export type TimekeeperDeps = {
   outbox: OutboxWriter;
   logger: Logger;
   metrics: Metrics;
-  clock: Clock;
   random: Random;
   /** how long before its end a gift's recipient is reminded */
   remindBeforeSeconds: number;

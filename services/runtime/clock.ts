@@ -6,4 +6,7 @@ export type Random = () => number;
 
 export const systemClock: Clock = () => new Date();
 
+/** For what is measured and not dated: it goes on as it began, whatever the clock of the system is set to. */
+export const steadyClock: Clock = () => new Date(performance.timeOrigin + performance.now());
+
 export const systemRandom: Random = Math.random;

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from './clock.ts';
+import { type Clock, steadyClock } from './clock.ts';
 import type { Log, ProcessLike, StopSignal } from './process.ts';
 
 /** What a `main.ts` gets to say what must be stopped, in which order, and by when. */
@@ -59,7 +59,7 @@ const MOST_FAILURES = 1_000;
 export function createLifecycle(options: LifecycleOptions): Lifecycle {
   const state: State = {
     graceSeconds: DEFAULT_GRACE_SECONDS,
-    clock: systemClock,
+    clock: steadyClock,
     ...options,
     stops: [],
     aborter: new AbortController(),

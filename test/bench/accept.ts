@@ -120,7 +120,7 @@ async function createSenders({ db }: DatabaseClient, keyringFile: string, count:
     const { key } = await createApiKey(db, { keyring }, draft);
     const value = { amount: 1_000_000_000, currency: 'EUR' };
     const topup = { senderId, value, reference: null, apiKeyId: null, requestId: null };
-    await db.transaction().execute((trx) => creditTopup(trx, topup, new Date()));
+    await db.transaction().execute((trx) => creditTopup(trx, topup));
     senders.push({ senderId, key });
   }
   return senders;

@@ -92,9 +92,7 @@ async function makeKeys({ db }: DatabaseClient, keyring: Keyring): Promise<Fuzze
   const senderId: SenderId = await createSender(db, { name: 'Fuzz' });
   for (const currency of currencies) {
     const topup = { senderId, value: { amount: 100_000_000_000, currency }, reference: null };
-    await db
-      .transaction()
-      .execute((trx) => creditTopup(trx, { ...topup, apiKeyId: null, requestId: null }, new Date()));
+    await db.transaction().execute((trx) => creditTopup(trx, { ...topup, apiKeyId: null, requestId: null }));
   }
   const keyOf = async (of: Role[]) => {
     const draft = { senderId, name: of.join(), roles: of, scopes: null, expiresAt: null };

@@ -79,7 +79,6 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     logger,
     metrics,
     checkLedger: createLedgerCheck({ db: database.db, metrics }),
-    clock: () => new Date(),
     readiness: {},
     stopping: new AbortController().signal,
     ...options.deps,
@@ -120,7 +119,7 @@ async function createTestSender(
     await db
       .transaction()
       .execute((trx) =>
-        creditTopup(trx, { senderId, value, reference: null, apiKeyId: null, requestId: null }, new Date()),
+        creditTopup(trx, { senderId, value, reference: null, apiKeyId: null, requestId: null }),
       );
   }
   return { senderId, key, auth: ['Authorization', `Bearer ${key}`] };

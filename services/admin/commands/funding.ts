@@ -5,7 +5,6 @@ import { formatMoney } from '../../domain/money.ts';
 import type { AskedKey, Once } from '../../domain/once.ts';
 import { creditTopupOnce, type Topup, type TopupDraft } from '../../domain/payments/credit-topup.ts';
 import { listFundingAccounts } from '../../domain/payments/funding-accounts.ts';
-import { systemClock } from '../../runtime/clock.ts';
 import { command, senderMustExist } from '../command.ts';
 import { currency, id, listLimit, optional, required, shortText, wholeNumber } from '../options.ts';
 import { UsageError } from '../refusals.ts';
@@ -40,7 +39,7 @@ export const fundingCommands = [
       const key = keyOf(given.idempotencyKey, draft);
       const answerOf = (topup: Topup) => ({ status: 201, body: toJson(topup), location: null });
       const credited = await withDatabase((db) =>
-        creditTopupOnce(db, draft, systemClock(), { key, answerOf }).catch(explainRefusal),
+        creditTopupOnce(db, draft, { key, answerOf }).catch(explainRefusal),
       );
       const { answer, replayed } = answerOrRefusal(credited);
       const topup = answer as ReturnType<typeof toJson>;

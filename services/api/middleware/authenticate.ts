@@ -7,10 +7,10 @@ import type { ApiDeps } from '../deps.ts';
 import { Problem } from '../problem.ts';
 
 /** Who asks: `Authorization: Bearer <api key>`, or a 401 that says how. */
-export function authenticate({ findKey, renewKeyHash, keyring, clock }: ApiDeps): RequestHandler {
+export function authenticate({ findKey, renewKeyHash, keyring }: ApiDeps): RequestHandler {
   return async (request, response, next) => {
     const key = bearerToken(request.get('authorization'));
-    const principal = await authenticateKey({ findKey, renewHash: renewKeyHash, keyring, now: clock() }, key);
+    const principal = await authenticateKey({ findKey, renewHash: renewKeyHash, keyring }, key);
     response.locals['principal'] = principal;
     extendContext({ sender_id: principal.senderId, key_prefix: principal.keyPrefix });
     next();

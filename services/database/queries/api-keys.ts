@@ -10,14 +10,16 @@ export type ApiKeyRow = {
   lookup_version: number;
   roles: Role[];
   scopes: string[] | null;
-  expires_at: Date | null;
+  /** when it ends, by `performance.now()`: what is left, the database has told by the clock that ends are set by; null is never */
+  ends_at_ms: number | null;
   revoked_at: Date | null;
   sender_status: 'active' | 'suspended';
 };
 
 /** The key with this keyed hash and its sender's status: one index probe each. */
 export async function findApiKey(db: Kysely<Database>, secretHash: Buffer): Promise<ApiKeyRow | undefined> {
-  return await db
+  const askedAtMs = performance.now();
+  const found = await db
     .selectFrom('api_keys')
     .innerJoin('senders', 'senders.id', 'api_keys.sender_id')
     .select([
@@ -27,16 +29,20 @@ export async function findApiKey(db: Kysely<Database>, secretHash: Buffer): Prom
       'api_keys.lookup_version',
       'api_keys.roles',
       'api_keys.scopes',
-      'api_keys.expires_at',
+      sql<number | null>`(extract(epoch from expires_at - clock_timestamp()) * 1000)::float8`.as('left_ms'),
       'api_keys.revoked_at',
       'senders.status as sender_status',
     ])
     .where('api_keys.secret_hash', '=', secretHash)
     .executeTakeFirst();
+  if (!found) return undefined;
+  const { left_ms: leftMs, ...key } = found;
+  return { ...key, ends_at_ms: leftMs === null ? null : askedAtMs + leftMs };
 }
 
-export type ListedKeyRow = Omit<ApiKeyRow, 'sender_status'> & {
+export type ListedKeyRow = Omit<ApiKeyRow, 'sender_status' | 'ends_at_ms'> & {
   name: string;
+  expires_at: Date | null;
   created_at: Date;
   status: 'active' | 'expired' | 'revoked';
 };

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { violatedConstraint } from '../../database/errors.ts';
+import { readDatabaseTime } from '../../database/queries/database-time.ts';
 import {
   ensureFundingAccount,
   insertCreditedTopup,
@@ -37,8 +38,8 @@ export type Topup = TopupDraft & { id: TopupId; fundingAccountId: FundingAccount
  * with the first top-up in its currency.
  * @throws DomainError `validation_failed` for a sender who does not exist, `unavailable`
  */
-export async function creditTopup(db: Kysely<Database>, draft: TopupDraft, now: Date): Promise<Topup> {
-  const credited = await creditTopupOnce(db, draft, now, { key: null, answerOf: () => unanswered });
+export async function creditTopup(db: Kysely<Database>, draft: TopupDraft): Promise<Topup> {
+  const credited = await creditTopupOnce(db, draft, { key: null, answerOf: () => unanswered });
   if (credited.kind !== 'done') throw new Error('a top-up without a key was answered under one');
   return credited.result;
 }
@@ -47,13 +48,13 @@ export async function creditTopup(db: Kysely<Database>, draft: TopupDraft, now: 
 export async function creditTopupOnce(
   db: Kysely<Database>,
   draft: TopupDraft,
-  now: Date,
   { key, answerOf }: { key: AskedKey | null; answerOf: (topup: Topup) => Answer },
 ): Promise<Once<Topup>> {
   return await changeOnce(db, key, {
-    // Nobody's answer depends on it, and it may be there before its first money is: an account that holds nothing.
-    read: async () => undefined,
-    act: async () => {
+    // Dated by the clock that dates its transfer.
+    read: () => readDatabaseTime(db),
+    act: async (now) => {
+      // Nobody's answer depends on it, and it may be there before its first money is: an account that holds nothing.
       const account = await ensureAccount(db, draft);
       const id = newId('top');
       const topup = { ...draft, id, fundingAccountId: fromUuid('fac', account.id), createdAt: now };

@@ -139,7 +139,6 @@ describe('create-sender and create-key', () => {
         findKey: (hash) => findApiKey(database.db, hash),
         renewHash: async () => undefined,
         keyring,
-        now: new Date(),
       },
       key.stdout,
     );
@@ -176,7 +175,6 @@ describe('revoke-key', () => {
         findKey: (hash) => findApiKey(database.db, hash),
         renewHash: async () => undefined,
         keyring,
-        now: new Date(),
       },
       key,
     );

@@ -89,7 +89,7 @@ describe('GET /v1/gifts 200', () => {
       const topup = { senderId: own.senderId, value: { amount: 100_000, currency: 'USD' }, reference: null };
       await api.database.db
         .transaction()
-        .execute((trx) => creditTopup(trx, { ...topup, apiKeyId: null, requestId: null }, new Date()));
+        .execute((trx) => creditTopup(trx, { ...topup, apiKeyId: null, requestId: null }));
       const value = { amount: 100, currency: 'USD' };
       made['queued'] = (await postGift(api, own)).body.id;
       made['delivered'] = (await postGift(api, own)).body.id;

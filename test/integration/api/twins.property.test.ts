@@ -79,7 +79,7 @@ async function topUp({ senderId }: TestSender): Promise<void> {
   await pause();
   const value = { amount: 10_000, currency: 'EUR' };
   const draft = { senderId, value, reference: null, apiKeyId: null, requestId: null };
-  await api.database.db.transaction().execute((trx) => creditTopup(trx, draft, new Date()));
+  await api.database.db.transaction().execute((trx) => creditTopup(trx, draft));
 }
 
 const giftsOf = async ({ senderId }: TestSender): Promise<number> => {

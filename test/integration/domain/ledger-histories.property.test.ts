@@ -126,7 +126,7 @@ const transferOf = (model: Model, kind: TransferKind, subjectId: string, amountM
 async function topUp(model: Model, amountMinor: number): Promise<void> {
   const draft = { ...model.sender, value: { amount: amountMinor, currency: 'EUR' }, reference: null };
   const topup = await stage.transaction<{ id: string }>((trx) =>
-    creditTopup(trx, { ...draft, requestId: null }, new Date()),
+    creditTopup(trx, { ...draft, requestId: null }),
   );
   model.topups.push({ id: toUuid(topup.id as never), amount: amountMinor, taken: 0 });
   model.available += amountMinor;

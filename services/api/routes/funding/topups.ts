@@ -55,7 +55,7 @@ export function createTopup(deps: ApiDeps): RequestHandler {
       apiKeyId,
       requestId: requestIdOf(response),
     };
-    const credited = await creditTopupOnce(deps.db, draft, deps.clock(), {
+    const credited = await creditTopupOnce(deps.db, draft, {
       key,
       answerOf: (topup) => ({ status: 201, body: topupResource(topup), location: null }),
     });

@@ -1,5 +1,6 @@
 import { type RequestHandler, Router } from 'express';
 import { z } from 'zod';
+import { readDatabaseTime } from '../../../database/queries/database-time.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { permit } from '../../middleware/authenticate.ts';
 import { methodNotAllowed } from '../../middleware/error-handler.ts';
@@ -39,7 +40,7 @@ export function ledgerRoutes(deps: ApiDeps, { limit, authenticate }: Guards): Ro
   return router;
 }
 
-function readInvariants({ checkLedger, clock }: ApiDeps): RequestHandler {
+function readInvariants({ checkLedger, db }: ApiDeps): RequestHandler {
   return async (_request, response) => {
     const data = await checkLedger();
     response.json({
@@ -49,7 +50,7 @@ function readInvariants({ checkLedger, clock }: ApiDeps): RequestHandler {
         closed_until: closedUntil?.toISOString() ?? null,
         recounted_at: recountedAt?.toISOString() ?? null,
       })),
-      checked_at: clock().toISOString(),
+      checked_at: (await readDatabaseTime(db)).toISOString(),
     } satisfies z.output<typeof invariantsSchema>);
   };
 }
