@@ -11,6 +11,8 @@ const HELP = {
   smoke:
     'npm run smoke\n\nDoes what a newcomer does, from nothing, in a temporary clone: npm start and the commands of README.md.',
   build: 'npm run build\n\nBundles each role into dist/, with source maps.',
+  image:
+    'npm run image [-- NAME:TAG]\n\nBuilds the image of all roles (largesse:dev), the same for the same commit; BASE names another base. With docker, or with\nthe build-image of the folder CLUSTER_TOOLS.',
   bench:
     'npm run bench [-- name …]\n\nThe measurements of docs/performance.md, all or those that are named: consumer, accept, relay, end-to-end, redrive,\nreconcile, explain.',
   browser: 'npm run browser [-- Jest options]\n\nThe tests of the pages, in a real Chromium.',

@@ -1,5 +1,5 @@
 /**
- * The SQS emulator as a process of its own: `node scripts/embedded/sqs.ts <port> <data folder>`.
+ * The SQS emulator as a process of its own: `node scripts/embedded/sqs.ts <port> <data folder> [address to listen on]`.
  *
  * Put together from fauxqs's own pieces instead of its startFauxqs(), for three reasons found by trying 2.4.1:
  * startFauxqs listens on every interface; with persistence on, giving a message back (visibility 0) fails with
@@ -14,9 +14,9 @@ import { S3Store } from '../../node_modules/fauxqs/dist/s3/s3Store.js';
 import { SnsStore } from '../../node_modules/fauxqs/dist/sns/snsStore.js';
 import { SqsStore } from '../../node_modules/fauxqs/dist/sqs/sqsStore.js';
 
-const [port, dataFolder] = process.argv.slice(2);
+const [port, dataFolder, host = '127.0.0.1'] = process.argv.slice(2);
 if (port === undefined || dataFolder === undefined) {
-  console.error('Usage: node scripts/embedded/sqs.ts <port> <data folder>');
+  console.error('Usage: node scripts/embedded/sqs.ts <port> <data folder> [address to listen on]');
   process.exit(2);
 }
 mkdirSync(dataFolder, { recursive: true });
@@ -34,7 +34,7 @@ for (const queue of sqsStore.allQueues()) queue.persistence = persistence;
 
 const app = buildApp({ logger: false, stores: { sqsStore, snsStore, s3Store } });
 app.addHook('onClose', async () => persistence.close());
-await app.listen({ port: Number(port), host: '127.0.0.1' });
+await app.listen({ port: Number(port), host });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void app.close());
 
 function openPersistence(folder: string): PersistenceManager {

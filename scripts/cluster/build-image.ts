@@ -1,0 +1,61 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Source } from './source.ts';
+
+export interface ImageRequest {
+  /** `name:tag` */
+  name: string;
+  /** Built with the whole clone as its context; .dockerignore says what of it is seen. */
+  dockerfile: string;
+  source: Source;
+}
+
+/** Builds with the cluster's own builder where there is one (and so into the cluster), else with docker. @returns the image's id */
+export function buildImage(request: ImageRequest, env: NodeJS.ProcessEnv): string | undefined {
+  const folder = mkdtempSync(join(tmpdir(), 'largesse-image-'));
+  const idFile = join(folder, 'id');
+  try {
+    const [command, ...args] = buildCommand(request, idFile, env);
+    const { status, error } = spawnSync(command, args, { stdio: 'inherit' });
+    if (error !== undefined) console.error(`${command} can not be run: ${error.message}`);
+    return status === 0 ? readFileSync(idFile, 'utf8').trim() : undefined;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Both take the same options, but for how the time of all files is set. */
+export function buildCommand(
+  { name, dockerfile, source }: ImageRequest,
+  idFile: string,
+  env: NodeJS.ProcessEnv,
+): [string, ...string[]] {
+  const values = {
+    SOURCE_DATE_EPOCH: String(source.epochSeconds),
+    VERSION: source.version,
+    REVISION: source.revision,
+    CREATED: new Date(source.epochSeconds * 1_000).toISOString(),
+    ...(env['BASE'] ? { BASE: env['BASE'] } : {}),
+  };
+  const options = [
+    '--file',
+    dockerfile,
+    '--iidfile',
+    idFile,
+    ...Object.entries(values).flatMap(([key, value]) => ['--build-arg', `${key}=${value}`]),
+  ];
+  const tools = env['CLUSTER_TOOLS'];
+  return tools
+    ? [join(tools, 'build-image'), '.', name, ...options, '--timestamp', String(source.epochSeconds)]
+    : [
+        'docker',
+        'buildx',
+        'build',
+        '.',
+        ...options,
+        '--output',
+        `type=docker,name=${name},rewrite-timestamp=true`,
+      ];
+}
