@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { readOldestAges } from '../database/queries/queue-activity.ts';
 import { countRedriven, readLastRuns } from '../database/queries/reconciler-runs.ts';
 import type { Database } from '../database/schema.ts';
 import type { Metrics } from '../observability/metrics.ts';
@@ -48,11 +49,13 @@ function ledgerGauge({ checkLedger, clock }: StateGaugesDeps): () => Promise<voi
   };
 }
 
-async function setQueues({ metrics, report }: StateGaugesDeps): Promise<void> {
-  const { queues, outbox } = await report();
+async function setQueues({ db, metrics, report }: StateGaugesDeps): Promise<void> {
+  const [{ queues, outbox }, oldest] = await Promise.all([report(), readOldestAges(db)]);
   for (const { name, depth, deadLetters } of queues) {
     setDepth(metrics, name, depth);
     setDepth(metrics, deadLetters.name, deadLetters.depth);
+    metrics.oldestMessageSeconds.set({ queue: name }, oldest.waiting ?? 0);
+    metrics.oldestMessageSeconds.set({ queue: deadLetters.name }, oldest.deadLettered ?? 0);
   }
   metrics.outboxRows.set({ state: 'pending' }, outbox.pending);
   metrics.outboxRows.set({ state: 'parked' }, outbox.parked);

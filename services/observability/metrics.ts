@@ -115,6 +115,11 @@ function queueMetrics({ counter, gauge, histogram }: Makers) {
     ),
     /** `state`: visible, in_flight, delayed. Each dead-letter queue is a queue of its own. */
     queueDepth: gauge('queue_depth_messages', 'Messages in a queue (approximate).', ['queue', 'state']),
+    oldestMessageSeconds: gauge(
+      'oldest_message_seconds',
+      'For how long somebody has waited whose message is in the queue; 0 when nobody does.',
+      ['queue'],
+    ),
     queueStarved: gauge('queue_starved', '1 while receives come back empty although messages are visible.', [
       'queue',
     ]),

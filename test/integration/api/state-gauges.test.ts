@@ -59,6 +59,14 @@ describe('gauges of what is the same for all processes', () => {
     expect(body).not.toMatch(/largesse_ledger_invariant_ok\{[^}]*\} 0/);
   });
 
+  test('how long the oldest message of a queue has waited is there for who scales by it, and 0 when none does', async () => {
+    const body = await scraped(() => reportOf(depth))();
+    const seconds = (queue: string) =>
+      Number(new RegExp(`largesse_oldest_message_seconds\\{queue="${queue}"\\} (\\S+)`).exec(body)?.[1]);
+    expect(seconds('q')).toBeGreaterThan(0);
+    expect(seconds('q-dlq')).toBe(0);
+  });
+
   test('a ledger that takes long is read once, not by each scrape', async () => {
     const blocker = await database.pool.connect();
     await blocker.query('begin');
