@@ -23,6 +23,7 @@ export async function deliverClaimed(
   claim: ClaimResult,
   options: Pick<HandlerContext, 'signal' | 'outlast'> & { permit: Permit; missingCode: string },
 ): Promise<Handled> {
+  options.permit.claimed(null);
   if (claim.kind !== 'claimed') return answerUnclaimed(deps, claim, options.missingCode);
   const { work } = claim;
   const release = deps.leases.keep(work);

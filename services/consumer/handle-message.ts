@@ -1,3 +1,4 @@
+import { databaseFault } from '../database/errors.ts';
 import { classifyFailure } from '../domain/failure-classes.ts';
 import { type Message, type NotUnderstood, readMessage } from '../domain/messages.ts';
 import { extendContext, withContext } from '../observability/context.ts';
@@ -55,10 +56,18 @@ async function dispatch(
       case 'delivery.send':
         return await sendDelivery(deps, message, received, context, permit);
     }
+  } catch (error) {
+    if (concernsEveryClaim(error)) permit.claimed({ failure: classifyFailure(error), error });
+    throw error;
   } finally {
     // Of what was never mailed nothing is to be told.
     permit.end();
   }
+}
+
+/** Not where somebody else was in the way (`busy`), or a row may be to blame. */
+function concernsEveryClaim(error: unknown): boolean {
+  return ['session', 'away'].includes(databaseFault(error));
 }
 
 /** Received before the pause began: it is given back untouched, to come again at about the time of the next probe. */

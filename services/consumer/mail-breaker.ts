@@ -20,16 +20,21 @@ export type MailBreakerOptions = {
   onResume: (pausedMs: number) => void;
 };
 
+/** Why the database could not even say what is to be sent; one error is shared by all that asked in one statement. */
+export type DatabaseTrouble = { failure: Failure; error: unknown };
+
 /** Leave to try one delivery. It is given back exactly once, with what the attempt told, or nothing when no mail was tried. */
 export type Permit = {
+  /** told of how the database answered the claim, before anything is mailed; null: it did */
+  claimed: (trouble: DatabaseTrouble | null) => void;
   end: (told?: MailObservation) => void;
   /** aborted when a pause begins: what waits for a connection need not wait for one that serves nobody */
   revoked: AbortSignal;
 };
 
 /**
- * Stops consumption while what is wrong concerns every mail: the messages stay in their queue, and no delivery pays with
- * its attempts. Then one delivery at a time is let through, after 1, 2, 4, … 300 s; when its mail is taken, or is refused
+ * Stops consumption while what is wrong concerns every mail, or the database is away: the messages stay in their queue, and no
+ * delivery pays with its attempts, no message with its receives. Then one delivery at a time is let through, after 1, 2, 4, … 300 s; when its mail is taken, or is refused
  * for its own recipient's sake, consumption goes on, slowly at first. Each process judges for itself: one that is cut off from the mail
  * server does not stop those that are not.
  */
@@ -38,6 +43,8 @@ export class MailBreaker {
   #suspicion = noSuspicion;
   #open: { failure: Failure; failedProbes: number; sinceMs: number; nextProbeAtMs: number } | undefined;
   #probing = false;
+  /** claims that the database did not answer, in a row, with the last one's error */
+  #unanswered: { count: number; error: unknown } = { count: 0, error: undefined };
   /** since a pause ended, until the server has shown that it serves again */
   #slow: SlowStart | undefined;
   #change = new AbortController();
@@ -97,6 +104,7 @@ export class MailBreaker {
     const slow = isProbe ? undefined : this.#slow;
     slow?.begin();
     return {
+      claimed: (trouble) => this.#judgeClaim(trouble, isProbe),
       // A probe is sent while everything else is paused.
       revoked: isProbe ? new AbortController().signal : this.#pauseBegins.signal,
       end: (told) => {
@@ -125,6 +133,19 @@ export class MailBreaker {
     if (this.#options.pauses && isEnough(this.#suspicion)) this.#pause(failure);
   }
 
+  /** One statement is lost with its connection now and then; the second in a row speaks of the database. */
+  #judgeClaim(trouble: DatabaseTrouble | null, isProbe: boolean): void {
+    if (trouble === null) {
+      this.#unanswered = { count: 0, error: undefined };
+      if (this.#open && isOfDatabase(this.#open.failure)) this.#resume();
+    } else if (this.#open) {
+      if (isProbe) this.#stayPaused(trouble.failure);
+    } else if (trouble.error !== this.#unanswered.error) {
+      this.#unanswered = { count: this.#unanswered.count + 1, error: trouble.error };
+      if (this.#options.pauses && this.#unanswered.count >= 2) this.#pause(trouble.failure);
+    }
+  }
+
   #pause(failure: Failure): void {
     const sinceMs = this.#options.nowMs();
     this.#open = { failure, failedProbes: 0, sinceMs, nextProbeAtMs: sinceMs + this.#probeMs(0) };
@@ -138,7 +159,9 @@ export class MailBreaker {
     if (!this.#open) return;
     const failedProbes = this.#open.failedProbes + 1;
     const nextProbeAtMs = this.#options.nowMs() + this.#probeMs(failedProbes);
-    this.#open = { ...this.#open, failure, failedProbes, nextProbeAtMs };
+    // What a pause began with has to end: a mail server is not proven to serve by a database that is back.
+    const shown = isOfDatabase(failure) ? this.#open.failure : failure;
+    this.#open = { ...this.#open, failure: shown, failedProbes, nextProbeAtMs };
     this.#tell();
   }
 
@@ -170,6 +193,10 @@ export class MailBreaker {
     this.#change.abort();
     this.#change = new AbortController();
   }
+}
+
+function isOfDatabase({ code }: Failure): boolean {
+  return code === 'database_unavailable';
 }
 
 const firstProbeMs = 1_000;

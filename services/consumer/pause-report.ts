@@ -57,7 +57,7 @@ export function createPauseReport(
 
 function logPause(log: Logger, queue: string, { failure, failedProbes, nextProbeMs, pausedMs }: Pause): void {
   const { class: failureClass, owner, code, reason } = failure;
-  log.error('consumption is paused: what fails concerns every mail', {
+  log.error('consumption is paused: what fails concerns every gift', {
     event: 'consumption_paused',
     marker: '[MONITOR]',
     queue,

@@ -132,3 +132,26 @@ test('P22: a Postgres that restarts again and again under load loses no gift', a
   expect(consumer.health()).toMatchObject({ ok: true, reachable: true });
   await consumer.shutDown();
 }, 90_000);
+
+test('a database that only reads for a while is charged to no gift and to no message: consumption is paused until it answers', async () => {
+  const { queue, clients } = world;
+  const { ids, outbox } = await acceptGifts(10);
+  const consumer = world.start({ LEASE_SECONDS: '10' });
+  await postgres.setReadOnly(true);
+  await publish(clients, queue, outbox);
+  const told = (event: string) => consumer.lines().filter((line) => line['event'] === event);
+  await eventually(() => expect(told('consumption_paused').length).toBeGreaterThanOrEqual(4), {
+    timeoutMs: 30_000,
+  });
+  expect(told('consumption_paused')[0]).toMatchObject({ code: 'database_unavailable', owner: 'peer' });
+  await postgres.setReadOnly(false);
+  await expectDelivered(ids);
+  expect(told('consumption_resumed')).toHaveLength(1);
+  // A receive or two of each until it is paused, and one for each probe.
+  const unclaimed = consumer.lines().filter((line) => line['result'] === 'unclaimed');
+  expect(unclaimed.length).toBeLessThanOrEqual(2 * ids.length + told('consumption_paused').length);
+  expect(await depth(world.emulator, queue.deadLetterName)).toBe(0);
+  const stories = await Promise.all(ids.map((id) => storyOf(world.database, id)));
+  for (const { attempts } of stories) expect(attempts).toHaveLength(1);
+  await consumer.shutDown();
+}, 90_000);

@@ -36,6 +36,64 @@ function startBreaker({ pauses = true } = {}) {
   return { breaker, told, resumed, attempt };
 }
 
+const away = {
+  class: 'transient',
+  owner: 'peer',
+  reach: 'all',
+  code: 'database_unavailable',
+  reason: 'away',
+} as const;
+
+describe('consumption is paused by a database that is away, so that no message pays with its receives', () => {
+  const claim = (breaker: MailBreaker, error: unknown) => {
+    const permit = breaker.admit();
+    permit?.claimed(error === null ? null : { failure: away, error });
+    permit?.end();
+    return permit !== null;
+  };
+
+  test('by the second statement in a row, however many messages asked in one', () => {
+    const { breaker, told } = startBreaker();
+    const first = new Error('lost');
+    for (let i = 0; i < 10; i += 1) claim(breaker, first);
+    claim(breaker, null);
+    for (let i = 0; i < 10; i += 1) claim(breaker, first);
+    expect(told).toEqual([]);
+    claim(breaker, new Error('lost as well'));
+    expect(told).toMatchObject([{ failure: { code: 'database_unavailable' }, nextProbeMs: 1_000 }]);
+    expect(claim(breaker, null)).toBe(false);
+  });
+
+  test('and goes on when a claim is answered, though nothing is mailed (a wallet)', () => {
+    const { breaker, told, resumed } = startBreaker();
+    for (const word of ['a', 'b']) claim(breaker, new Error(word));
+    jest.advanceTimersByTime(1_000);
+    claim(breaker, new Error('still'));
+    expect(told).toMatchObject([{}, { failedProbes: 1, nextProbeMs: 2_000 }]);
+    jest.advanceTimersByTime(2_000);
+    claim(breaker, null);
+    expect(resumed).toEqual([3_000]);
+  });
+
+  test('but a pause for the sake of the mail server does not end by a claim, nor by a database that goes away in it', () => {
+    const { breaker, attempt, resumed } = startBreaker();
+    for (let i = 0; i < 2; i += 1) attempt(failure('all'));
+    jest.advanceTimersByTime(1_000);
+    claim(breaker, new Error('away'));
+    jest.advanceTimersByTime(2_000);
+    claim(breaker, null);
+    expect(resumed).toEqual([]);
+    attempt('served');
+    expect(resumed).toEqual([3_000]);
+  });
+
+  test('never where it is switched off', () => {
+    const { breaker, told } = startBreaker({ pauses: false });
+    for (let i = 0; i < 50; i += 1) claim(breaker, new Error(String(i)));
+    expect(told).toEqual([]);
+  });
+});
+
 describe('consumption is paused', () => {
   test.each([
     ['all', 2],
