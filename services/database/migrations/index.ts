@@ -22,6 +22,8 @@ import * as giftFilters from './2026-11-28-171-gift-filters.ts';
 import * as lookupVersions from './2026-11-28-180-lookup-versions.ts';
 import * as keyringKeys from './2026-11-28-185-keyring-keys.ts';
 import * as ledgerOwners from './2026-11-28-190-ledger-owners.ts';
+import * as slimLedger from './2026-11-28-210-slim-ledger.ts';
+import * as decideWithoutQueries from './2026-11-28-211-decide-without-queries.ts';
 
 export type SchemaMigration = Migration & Holds;
 
@@ -63,4 +65,6 @@ export const migrations: Record<string, SchemaMigration> = {
   '2026-11-28-180-lookup-versions': { ...lookupVersions, holds: ['api_keys', 'vouchers'] },
   '2026-11-28-185-keyring-keys': keyringKeys,
   '2026-11-28-190-ledger-owners': { ...ledgerOwners, holds: ['ledger_transfers'] },
+  '2026-11-28-210-slim-ledger': slimLedger,
+  '2026-11-28-211-decide-without-queries': decideWithoutQueries,
 };

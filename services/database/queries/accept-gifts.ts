@@ -2,6 +2,7 @@ import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { databaseFault } from '../errors.ts';
 import type { Database } from '../schema.ts';
 import type { Binding, Channel, GiftState } from '../states.ts';
+import { postedNow } from './post-transfers.ts';
 
 /** One gift to insert with all that belongs to it. Bytes are base64: the whole set travels as one JSON parameter. */
 export type GiftInsert = {
@@ -196,8 +197,8 @@ const insertion = (rows: string, options: string) => sql<InsertedGift>`
       from accepted, argument where outbox_body is not null
       returning id, body
     ), new_transfers as (
-      insert into ledger_transfers (id, kind, gift_id, created_at)
-      select transfer_id, 'reserve', id, decided_at from accepted
+      insert into ledger_transfers (id, kind, gift_id, created_at, posted_at)
+      select transfer_id, 'reserve', id, decided_at, ${postedNow} from accepted
     ), new_entries as (
       insert into ledger_entries (transfer_id, account_id, currency, amount_minor)
       select transfer_id, available_id, currency, -amount_minor from accepted

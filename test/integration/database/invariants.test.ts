@@ -170,6 +170,19 @@ describe('the schema refuses', () => {
     ).toBe('ledger_entries_account');
   });
 
+  test('an entry of a transfer, or of an account, that is not there', async () => {
+    const entry = (transferId: string, accountId: string) =>
+      refusal(async (trx) => {
+        const id = transferId || newUuid();
+        if (transferId === '') await transfer(trx, [], id);
+        await sql`insert into ledger_entries (transfer_id, account_id, currency, amount_minor)
+          values (${id}, ${accounts.available}, 'EUR', -5), (${id}, ${accountId}, 'EUR', 5)`.execute(trx);
+      });
+    expect(await entry(newUuid(), accounts.fees)).toBe('ledger_entries_transfer_id_fkey');
+    expect(await entry('', newUuid())).toBe('ledger_entries_account');
+    expect(await entry('', accounts.fees)).toBeUndefined();
+  });
+
   test('the same movement of a gift twice', async () => {
     expect(
       await refusal((trx) =>
@@ -185,6 +198,9 @@ describe('the schema refuses', () => {
     ['ledger_transfers', 'delete from ledger_transfers'],
     ['ledger_entries', 'update ledger_entries set amount_minor = 1'],
     ['ledger_entries', 'truncate ledger_entries'],
+    ['ledger_accounts', "delete from ledger_accounts where kind = 'fees'"],
+    ['ledger_accounts', 'update ledger_accounts set id = gen_random_uuid()'],
+    ['ledger_accounts', "update ledger_accounts set currency = 'USD'"],
     ['audit_records', "update audit_records set action = 'gift.claimed'"],
     ['audit_records', 'delete from audit_records'],
   ])('any rewrite of %s: %s', async (table, statement) => {

@@ -22,5 +22,8 @@ export const frozenMigrations: Readonly<Record<string, string>> = {
   '2026-11-28-180-lookup-versions.ts': '3aff4015183cbf6db6da4e5e49ef3ff2fd85fe31056badf6b93d6d884d405e1a',
   '2026-11-28-185-keyring-keys.ts': '6b7f06394c361eac6aabb2564f9a589af5cdb6086dadd9cd9d739353e76c6baf',
   '2026-11-28-190-ledger-owners.ts': 'deb49b595102eb056539e15f352645ac5842a103134a6f312fc290ed010d6d10',
+  '2026-11-28-210-slim-ledger.ts': '3aafcd7e06a9f37b23543f7ed8c79c2b493e90190522a6929f4037113a4af4b1',
+  '2026-11-28-211-decide-without-queries.ts':
+    '775612ee054975d4f63e95a44533f787e5cebcbbf69296bbd0b8f745ec5f7f48',
   'refuse-illegal-transitions.ts': '753f2b7fbe8ed635a9631eed2054b9cd2034d5c82e2034bc90e4868e10f919cd',
 };
