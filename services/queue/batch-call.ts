@@ -154,6 +154,9 @@ function oneMayBeToBlame(error: unknown): boolean {
   return contentFaults.test(errorName(error));
 }
 
+/** What went wrong on the way has its word in `code` (ECONNREFUSED, CERT_HAS_EXPIRED): its name is `Error`, like all others'. */
 function errorName(error: unknown): string {
-  return error instanceof Error ? error.name : 'UnknownError';
+  if (!(error instanceof Error)) return 'UnknownError';
+  const { name, code } = error as NodeJS.ErrnoException;
+  return /^(Aggregate)?Error$/.test(name) && typeof code === 'string' ? code : name;
 }

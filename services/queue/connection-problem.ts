@@ -10,7 +10,19 @@ const sentences: Readonly<Record<string, string>> = {
   InvalidClientTokenId: 'AWS_ACCESS_KEY_ID: {at} does not know this access key',
   UnrecognizedClientException: 'AWS_ACCESS_KEY_ID: {at} does not know this access key',
   SignatureDoesNotMatch: 'AWS_SECRET_ACCESS_KEY: {at} refuses the signature made with it',
+  InvalidSignatureException: 'AWS_SECRET_ACCESS_KEY: {at} refuses the signature made with it',
   ExpiredToken: 'AWS_SESSION_TOKEN: it has expired',
+  ExpiredTokenException: 'AWS_SESSION_TOKEN: it has expired',
+  RequestExpired: 'AWS_ENDPOINT_URL_SQS: the clock of this machine and that of {at} differ',
+  RequestTimeTooSkewed: 'AWS_ENDPOINT_URL_SQS: the clock of this machine and that of {at} differ',
+  DEPTH_ZERO_SELF_SIGNED_CERT:
+    'AWS_ENDPOINT_URL_SQS: the certificate of {at} is signed by nobody known (NODE_EXTRA_CA_CERTS)',
+  SELF_SIGNED_CERT_IN_CHAIN:
+    'AWS_ENDPOINT_URL_SQS: the certificate of {at} is signed by nobody known (NODE_EXTRA_CA_CERTS)',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    'AWS_ENDPOINT_URL_SQS: the certificate of {at} is signed by nobody known (NODE_EXTRA_CA_CERTS)',
+  CERT_HAS_EXPIRED: 'AWS_ENDPOINT_URL_SQS: the certificate of {at} has expired',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'AWS_ENDPOINT_URL_SQS: the certificate of {at} is for another name',
   AccessDenied: 'AWS_ACCESS_KEY_ID: its owner may not use the queue',
   AccessDeniedException: 'AWS_ACCESS_KEY_ID: its owner may not use the queue',
 };

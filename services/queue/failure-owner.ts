@@ -12,7 +12,8 @@ const owners: readonly (readonly [RegExp, FailureOwner])[] = [
   [/^(oversize|InvalidMessageContents)$/, 'message'],
   [/kms/i, 'us'],
   [
-    /access|authoriz|authenticat|forbidden|signature|credential|token|optin|security|unrecognizedclient/i,
+    // A clock that is wrong, an account that is not in order, a certificate that is not trusted: all of them ours to mend.
+    /access|authoriz|authenticat|forbidden|signature|credential|token|optin|security|unrecognizedclient|expired|skewed|verification|accountproblem|blocked|^CERT_|_CERT|UNABLE_TO_|SELF_SIGNED|ERR_TLS|ERR_SSL/i,
     'us',
   ],
   [/QueueDoesNotExist|NonExistentQueue|QueueDeletedRecently|InvalidAddress|UnknownEndpoint/i, 'us'],

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { SendAbilities } from '../../../services/queue/send-abilities.ts';
+import { blamesExtras, SendAbilities } from '../../../services/queue/send-abilities.ts';
 
 test('a capability that was missing is asked for again after ten minutes, and told only when it changes', () => {
   let nowMs = 0;
@@ -21,4 +21,17 @@ test('a capability that was missing is asked for again after ten minutes, and to
     { queueUrl: 'q', extra: 'message_group_ids', able: false },
     { queueUrl: 'q', extra: 'message_group_ids', able: true },
   ]);
+});
+
+test('a way that is cut says nothing of what a queue takes', () => {
+  for (const code of [
+    'ECONNRESET',
+    'ECONNREFUSED',
+    'TimeoutError',
+    'ThrottlingException',
+    'AccessDenied',
+    'EPROTO',
+  ]) {
+    expect(blamesExtras(code, { confirmed: false })).toBe(false);
+  }
 });
