@@ -15,6 +15,8 @@ export type SweepDecision = {
   /** under way for longer than this without an end, a gift may have lost its message */
   stuckSeconds: number;
   deadLetterRetentionSeconds: number;
+  /** whether a dead letter that was not seen is not there */
+  deadLettersSeen: boolean;
   /** whether age alone tells; else the gift's turn in the queue has to be over, or it is older than `lostSeconds` */
   drained: boolean;
   /** older than any message can be */
@@ -52,6 +54,7 @@ export function decideSweep(facts: SweepFacts): SweepDecision {
   return {
     stuckSeconds: facts.shortStuckSeconds,
     deadLetterRetentionSeconds: facts.deadLetterRetentionSeconds ?? 14 * day,
+    deadLettersSeen: facts.scanComplete,
     drained: backlog === null,
     lostSeconds: Math.max(lostSeconds, facts.shortStuckSeconds),
     why:

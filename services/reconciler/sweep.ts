@@ -49,12 +49,13 @@ export async function sweep(
 
 /** The decision with the facts that it asks for. What waits for a relay has its message, whatever the queue looks like. */
 async function ageOf({ db }: Run, decision: SweepDecision): Promise<StrandedAge> {
-  const { stuckSeconds, deadLetterRetentionSeconds, lostSeconds, drained } = decision;
+  const { stuckSeconds, deadLetterRetentionSeconds, deadLettersSeen, lostSeconds, drained } = decision;
   const inOutbox = await readOutboxIds(db, outboxLimit);
   const late = inOutbox.length >= outboxLimit;
   return {
     stuckSeconds: late ? lostSeconds : stuckSeconds,
     deadLetterRetentionSeconds,
+    deadLettersSeen,
     inOutbox: uuidsOf(inOutbox),
     ...(drained ? {} : { backlog: { lostSeconds, progress: await readQueueProgress(db) } }),
   };

@@ -6,8 +6,10 @@ import type { QueueProgress } from './queue-progress.ts';
 export type StrandedAge = {
   /** in one state for longer than this, a gift whose message is not waiting anywhere has lost it */
   stuckSeconds: number;
-  /** how long the dead-letter queue keeps messages: what is dead-lettered has its message until then */
+  /** how long the dead-letter queue keeps messages: what is dead-lettered has its message until then, */
   deadLetterRetentionSeconds: number;
+  /** unless this run has seen all that is in there: then what nobody has seen there for `stuckSeconds` is gone */
+  deadLettersSeen?: boolean;
   /** while messages wait in the queue: what proves that one is not among them; left out, the queue is drained */
   backlog?: {
     progress: QueueProgress;
@@ -20,7 +22,7 @@ export type StrandedAge = {
 
 /**
  * Gifts that wait for a message that no longer exists. A dead-lettered gift has one, in the dead-letter queue, until
- * that queue's retention has passed. Rows locked elsewhere are left to whoever holds them.
+ * that queue's retention has passed or it is seen to be missing there: somebody may have purged it. Rows locked elsewhere are left to whoever holds them.
  */
 export async function lockStrandedGifts(
   trx: Transaction<Database>,
@@ -88,10 +90,8 @@ function strandedDelivery(age: StrandedAge): RawBuilder<boolean> {
 }
 
 /** It stood still for long enough, its message waits in no other place, and its turn in the queue is over. */
-function isStranded(
-  table: 'g' | 'd',
-  { stuckSeconds, deadLetterRetentionSeconds, backlog, inOutbox = [] }: StrandedAge,
-): RawBuilder<boolean> {
+function isStranded(table: 'g' | 'd', age: StrandedAge): RawBuilder<boolean> {
+  const { stuckSeconds, deadLetterRetentionSeconds, backlog, inOutbox = [] } = age;
   const changedAt = sql.ref(`${table}.state_changed_at`);
   const diedAt = sql.ref(`${table}.dead_lettered_at`);
   const turnIsOver =
@@ -100,8 +100,21 @@ function isStranded(
       : sql`(${changedAt} < ${secondsAgo(backlog.lostSeconds)}
           or ${changedAt} < coalesce(progress.mark, ${backlog.progress.everybody}::timestamptz) - interval '2 minutes')`;
   return sql`${changedAt} < ${secondsAgo(stuckSeconds)}
-    and (${diedAt} is null or ${diedAt} < ${secondsAgo(deadLetterRetentionSeconds)})
+    and (${diedAt} is null or ${diedAt} < ${secondsAgo(deadLetterRetentionSeconds)} or ${isGone(table, age)})
     and ${sql.ref(`${table}.id`)} <> all (${inOutbox}::uuid[]) and ${turnIsOver}`;
+}
+
+/** Dead for long enough to have been seen in the dead-letter queue, and not seen there: its letter was deleted by hand. */
+function isGone(
+  table: 'g' | 'd',
+  { stuckSeconds, deadLettersSeen = false }: StrandedAge,
+): RawBuilder<boolean> {
+  if (!deadLettersSeen) return sql`false`;
+  const giftId = table === 'g' ? sql`g.id` : sql`d.gift_id`;
+  const keys = table === 'g' ? 'gift.deliver:%' : 'delivery.send:%';
+  return sql`(${sql.ref(`${table}.dead_lettered_at`)} < ${secondsAgo(stuckSeconds)} and not exists (
+    select 1 from dead_letters letter where letter.gift_id = ${giftId} and letter.message_key like ${keys}
+      and letter.applied_at is null and letter.last_seen_at > ${secondsAgo(stuckSeconds)}))`;
 }
 
 /** The last attempt said when the next one may be made: until then, its message is hidden in the queue. */

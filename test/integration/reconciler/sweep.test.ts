@@ -55,6 +55,16 @@ async function abandon(table: 'gifts' | 'deliveries', ids: readonly (GiftId | De
     .execute();
 }
 
+/** As what was dead-lettered an hour ago. */
+async function dieAnHourAgo(gifts: readonly GiftId[], resends: readonly DeliveryId[]): Promise<void> {
+  const anHourAgo = new Date(Date.now() - 3_600_000);
+  const times = { dead_lettered_at: anHourAgo, state_changed_at: anHourAgo };
+  const { db } = scene.database;
+  await db.updateTable('gifts').set(times).where('id', 'in', gifts.map(toUuid)).execute();
+  for (const id of resends)
+    await db.updateTable('deliveries').set(times).where('id', '=', toUuid(id)).execute();
+}
+
 const markedIn = (table: 'gifts' | 'deliveries', ids: readonly (GiftId | DeliveryId)[]) =>
   scene.database.db
     .selectFrom(table)
@@ -203,6 +213,35 @@ describe('sweep', () => {
     expect(await markedIn('gifts', gifts)).toHaveLength(3);
     expect(await markedIn('deliveries', resends)).toHaveLength(2);
     expect((await contents(scene, 'dead-letters')).ready).toEqual([...gifts, ...resends].toSorted());
+  });
+
+  test('a lost message is found wherever it lay: a dead-letter queue that was purged has its gifts and resends queued again', async () => {
+    const gifts = await deadGifts(scene, 2);
+    const resends = await deadResends(scene, 2);
+    await dieAnHourAgo(gifts, resends);
+    const dry = await run(scene, policy(), { dryRun: true });
+    expect(dry.counts).toMatchObject({ requeued_gifts: 2, requeued_deliveries: 2 });
+    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 2, requeued_deliveries: 2 });
+    expect(await requeued()).toEqual([...gifts, ...resends].toSorted());
+    expect(await markedIn('gifts', gifts)).toEqual([]);
+  });
+
+  test('a dead letter that is there, was seen a moment ago, or may be beyond what was seen is not lost', async () => {
+    const gifts = await deadGifts(scene, 3);
+    await dieAnHourAgo(gifts, []);
+    const nothing = policy({
+      rules: [{ name: 'none', match: { classes: ['poison'] }, verdict: 'quarantine' }],
+    });
+    await buryGifts(scene, gifts, null);
+    const part = { ...nothing, limits: { ...nothing.limits, maxMessages: 2 } };
+    expect((await run(scene, part)).counts).toMatchObject({ waiting: 2, requeued_gifts: 0 });
+    expect((await run(scene, nothing)).counts).toMatchObject({ waiting: 3, requeued_gifts: 0 });
+    scene.queue = await scene.emulator.createQueuePair();
+    expect((await run(scene, nothing)).counts).toMatchObject({ scanned: 0, requeued_gifts: 0 });
+    await sql`update dead_letters set last_seen_at = clock_timestamp() - interval '1 hour'`.execute(
+      scene.database.db,
+    );
+    expect((await run(scene, nothing)).counts).toMatchObject({ scanned: 0, requeued_gifts: 3 });
   });
 
   test('what a worker is on, or is just settling, is not marked as dead', async () => {

@@ -24,12 +24,13 @@ describe('sweep', () => {
     });
   });
 
-  test.each([
+  test.each<[string, { waiting?: number; scanComplete?: boolean }]>([
     ['messages wait', { waiting: drainedMessages + 1 }],
     ['the dead letters were not all seen', { scanComplete: false }],
   ])('when %s, age alone tells nothing, but for what is older than any message', (_what, facts) => {
     expect(decideSweep({ ...drained, ...facts })).toMatchObject({
       drained: false,
+      deadLettersSeen: facts.scanComplete ?? true,
       stuckSeconds: 1_200,
       lostSeconds: 4 * day + 3_600,
     });
