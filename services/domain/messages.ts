@@ -19,7 +19,7 @@ export type ReadMessage =
   | { kind: 'invalid' };
 
 /** What the sender of an envelope asks for, as far as this release knows. Fields that are added are not looked at. */
-export function readMessage(envelope: { type: string; version: number; id?: unknown }): ReadMessage {
+export function readMessage(envelope: { type: string; version: number | string; id?: unknown }): ReadMessage {
   const known = idPrefixes.filter(({ type }) => type === envelope.type);
   if (known.length === 0) return { kind: 'not_understood', code: 'unknown_message_type' };
   const same = known.find(({ version }) => version === envelope.version);

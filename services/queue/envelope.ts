@@ -20,11 +20,11 @@ const writtenSchema = z.strictObject({
 /**
  * As much of it as every release, older or newer, must agree on: what it asks for, and in which version. What a version
  * means by its other fields is for whoever knows it to say; a field that is added is ignored by those who do not, and a
- * hint that is written otherwise is no hint.
+ * hint that is written otherwise is no hint. A later one may well name types and count versions in another way.
  */
 const readSchema = z.object({
-  type,
-  version,
+  type: z.string().regex(/^\w[\w.:/-]{0,127}$/),
+  version: z.union([z.number().positive(), z.string().regex(/^v?\d[\w.-]{0,31}$/)]),
   id: z.unknown().optional(),
   traceparent: traceparent.optional().catch(undefined),
   request_id: requestId.optional().catch(undefined),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { readMessage } from '../../../services/domain/messages.ts';
 import {
   decodeEnvelope,
   type Envelope,
@@ -82,6 +83,20 @@ describe('envelope', () => {
       expect(decodeEnvelope(JSON.stringify(body))).toEqual({ type, version, id });
     }
   });
+
+  test.each([
+    { type: 'Gift.Deliver', version: 1 },
+    { type: 'gift:deliver/bulk', version: 1 },
+    { type: 'gift.deliver', version: '2' },
+    { type: 'gift.deliver', version: 'v2.1-beta' },
+    { type: 'gift.deliver', version: 2.5 },
+  ])(
+    'old and new side by side: another way to name types and to count versions is no poison: %j',
+    (envelope) => {
+      expect(decodeEnvelope(JSON.stringify(envelope))).toEqual(envelope);
+      expect(readMessage(envelope).kind).toBe('not_understood');
+    },
+  );
 
   test('what is sent is strict: a field that nobody reads, or that is missing, is not written', () => {
     const { attempt_hint: _left, ...rest } = sample;
