@@ -161,6 +161,8 @@ describe('422: blanks of every kind are no name and no message', () => {
     '\ufeff',
     '\uffa0',
     '\u{e0041}',
+    '\u{13441}',
+    '\u0336',
   ];
   test.each(blanks.map((blank) => [blank.codePointAt(0)?.toString(16), blank]))(
     'U+%s',
