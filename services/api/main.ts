@@ -17,6 +17,7 @@ import { drainable } from '../runtime/drain-server.ts';
 import { parseEnv } from '../runtime/env.ts';
 import { logOptions } from '../runtime/env-variables.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
+import { tellPlainWays } from '../runtime/plain-ways.ts';
 import { runMain } from '../runtime/run-main.ts';
 import { buildApp } from './app.ts';
 import { type ApiConfig, apiEnv } from './config.ts';
@@ -36,6 +37,7 @@ const keyCache = { maxAgeMs: 5_000, maxEntries: 10_000, nowMs: () => performance
 await runMain('api', async (lifecycle) => {
   const config = parseEnv(apiEnv, process.env);
   const { logger, metrics } = await startObserving(config, lifecycle);
+  tellPlainWays(logger, config);
   const keyring = parseKeyring(await readFile(config.KEYRING_FILE, 'utf8'));
   for (const labels of usesOf(keyring.lookup)) metrics.keyringLookupVersions.set(labels, 1);
   const { client, db, limitsClient } = openDatabase(config, { logger, metrics }, lifecycle);

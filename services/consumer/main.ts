@@ -15,6 +15,7 @@ import { systemClock, systemRandom } from '../runtime/clock.ts';
 import { EnvironmentError } from '../runtime/env.ts';
 import { logOptions } from '../runtime/env-variables.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
+import { tellPlainWays } from '../runtime/plain-ways.ts';
 import { runMain } from '../runtime/run-main.ts';
 import { startAdmin } from './admin.ts';
 import { type ConsumerConfig, readConfig } from './config.ts';
@@ -44,6 +45,7 @@ type Parts = {
 async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void> {
   const metrics = createMetrics(undefined, { service: 'consumer' });
   const log = openLog(lifecycle, config, metrics);
+  tellPlainWays(log, config);
   const stopTracing = await startTracing({
     serviceName: config.OTEL_SERVICE_NAME ?? 'largesse-consumer',
     endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
