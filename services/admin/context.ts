@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely';
 import { z } from 'zod';
 import { unbounded } from '../database/bounds.ts';
 import { createDatabase, type DatabaseOptions } from '../database/client.ts';
-import { explainConnectionProblem } from '../database/connection-problem.ts';
+import { explainConnectionProblem, explainRefusedStatement } from '../database/connection-problem.ts';
 import type { Database } from '../database/schema.ts';
 import type { Keyring } from '../domain/recipients/keyring.ts';
 import { checkKeyring, KeyringMismatch } from '../domain/recipients/known-keys.ts';
@@ -99,7 +99,9 @@ async function withDatabase<T>(
   try {
     return await work(db);
   } catch (error) {
-    throw unreachable(error, explainConnectionProblem(error, connectionString));
+    const said =
+      explainConnectionProblem(error, connectionString) ?? explainRefusedStatement(error, connectionString);
+    throw unreachable(error, said);
   } finally {
     await db.destroy();
   }

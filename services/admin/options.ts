@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Role } from '../database/states.ts';
 import { currencies } from '../domain/currencies.ts';
 import { type Id, isId, type Prefix } from '../domain/ids.ts';
@@ -42,7 +43,12 @@ export function shortText(help: string): Reader<string> {
 }
 
 export function path(help: string): Reader<string> {
-  return { ...shortText(help), placeholder: 'file', parse: (text) => text };
+  return { ...shortText(help), placeholder: 'file', parse: given };
+}
+
+function given(text: string): string {
+  if (text === '') throw new UsageError('is empty');
+  return text;
 }
 
 export function id<P extends Prefix>(prefix: P, what: string): Reader<Id<P>> {
@@ -87,6 +93,7 @@ function someOf<T extends string>(what: string, known: readonly T[], help: strin
     placeholder: `${what},…`,
     help,
     parse: (text) => {
+      if (text.trim() === '') throw new UsageError(`needs at least one of ${known.join(', ')}`);
       const given = text.split(',').map((part) => part.trim());
       const unknown = given.filter((part) => !known.some((one) => one === part));
       if (unknown.length > 0)
@@ -110,7 +117,8 @@ export const futureTime: Reader<Date> = {
   placeholder: 'time',
   help: 'RFC 3339, for example 2030-01-31T00:00:00Z',
   parse: (text) => {
-    const time = new Date(text);
+    // Read by itself, "1/2/2030" is one of two days, "5000" a year, and the 31st of a short month another month.
+    const time = new Date(z.iso.datetime({ offset: true }).safeParse(text).success ? text : Number.NaN);
     if (time.getTime() > Date.now()) return time;
     throw new UsageError('needs an RFC 3339 time in the future, for example 2030-01-31T00:00:00Z');
   },

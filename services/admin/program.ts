@@ -39,11 +39,12 @@ export function parseCommandLine(argv: readonly string[]): Asked {
     .addHelpText('after', footer);
   for (const [heading, members] of Object.entries(groups)) {
     for (const member of members) {
+      const seen = new Set<string>();
       const sub = quiet(program.command(member.name).helpGroup(heading), shown)
         .summary(member.summary)
         .description([member.summary, member.details].filter(Boolean).join('\n\n'))
         .allowExcessArguments(false);
-      for (const option of optionsOf(member)) sub.addOption(option);
+      for (const option of optionsOf(member, seen)) sub.addOption(option);
       sub.option('--json', 'print JSON').action((given: Record<string, unknown>) => {
         for (const [key, option] of Object.entries(member.options)) {
           if (option.required && given[key] === undefined)
@@ -76,12 +77,13 @@ function quiet(command: Command, shown: string[]): Command {
   });
 }
 
-function optionsOf({ options }: AdminCommand): CommanderOption[] {
+function optionsOf({ options }: AdminCommand, seen: Set<string>): CommanderOption[] {
   return Object.entries(options).map(([name, option]) => {
     const flag = flagOf(name);
     const shown = option.placeholder === null ? flag : `${flag} <${option.placeholder}>`;
     const made = new CommanderOption(shown, option.required ? `${option.help} (required)` : option.help);
-    if (option.placeholder !== null) made.argParser((text) => parsed(option.parse, text));
+    if (option.placeholder !== null)
+      made.argParser((text) => parsed(onceOnly(name, option.parse, seen), text));
     if (option.standard !== undefined && option.standard !== false) {
       made.default(option.standard, option.standardShown);
     }
@@ -92,6 +94,15 @@ function optionsOf({ options }: AdminCommand): CommanderOption[] {
 
 function flagOf(name: string): string {
   return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** commander takes the last one: a key of two roles, asked for one by one, would have only the second. */
+function onceOnly<T>(name: string, parse: (text: string) => T, seen: Set<string>): (text: string) => T {
+  return (text) => {
+    if (seen.has(name)) throw new UsageError('stands twice; give it once');
+    seen.add(name);
+    return parse(text);
+  };
 }
 
 function parsed<T>(parse: (text: string) => T, text: string): T {

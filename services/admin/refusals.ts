@@ -3,7 +3,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** What a command needs can't be reached, or does not let it in. The message is one sentence that names the variable. */
+/** What a command needs can't be reached, does not let it in, or is in use just now: repeated, the command may succeed. The message is one sentence that names the variable. */
 export class Unreachable extends Error {
   override readonly name = 'Unreachable';
 }

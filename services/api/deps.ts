@@ -16,6 +16,8 @@ import type { RateLimits } from './rate-limits.ts';
 /** Everything that the routes use; `main.ts` makes the real ones, a test its own. */
 export type ApiDeps = {
   db: Kysely<Database>;
+  /** for requests that only look: they may wait for a locked table, and not all connections with them */
+  reads: Kysely<Database>;
   keyring: Keyring;
   findKey: FindKey;
   renewKeyHash: AuthenticateDeps['renewHash'];

@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import { createDatabase } from '../database/client.ts';
 import { findApiKey, setApiKeyHash } from '../database/queries/api-keys.ts';
 import { createOutboxWriter } from '../domain/outbox.ts';
-import { parseKeyring } from '../domain/recipients/keyring.ts';
+import { type Keyring, parseKeyring } from '../domain/recipients/keyring.ts';
 import { checkKeyring } from '../domain/recipients/known-keys.ts';
 import { usesOf } from '../domain/recipients/lookup-keys.ts';
 import { databaseLog } from '../observability/database-log.ts';
@@ -16,9 +15,12 @@ import { steadyClock, systemClock, systemRandom } from '../runtime/clock.ts';
 import { drainable } from '../runtime/drain-server.ts';
 import { parseEnv } from '../runtime/env.ts';
 import { logOptions } from '../runtime/env-variables.ts';
+import { fileOfVariable } from '../runtime/file-problem.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
+import { listen } from '../runtime/listen.ts';
 import { tellPlainWays } from '../runtime/plain-ways.ts';
 import { runMain } from '../runtime/run-main.ts';
+import { answerUsage } from '../runtime/usage.ts';
 import { buildApp } from './app.ts';
 import { type ApiConfig, apiEnv } from './config.ts';
 import { databaseReadiness } from './database-readiness.ts';
@@ -35,16 +37,24 @@ import { createTimekeepers } from './timekeeper.ts';
 const keyCache = { maxAgeMs: 5_000, maxEntries: 10_000, nowMs: () => performance.now() };
 
 await runMain('api', async (lifecycle) => {
+  const answered = answerUsage('node dist/api.js', []);
+  if (answered !== undefined) return answered;
+  await start(lifecycle);
+  return undefined;
+});
+
+/** Started in the order in which things need each other; stopped in reverse. */
+async function start(lifecycle: Lifecycle): Promise<void> {
   const config = parseEnv(apiEnv, process.env);
   const { logger, metrics } = await startObserving(config, lifecycle);
-  tellPlainWays(logger, config);
-  const keyring = parseKeyring(await readFile(config.KEYRING_FILE, 'utf8'));
-  for (const labels of usesOf(keyring.lookup)) metrics.keyringLookupVersions.set(labels, 1);
-  const { client, db, limitsClient } = openDatabase(config, { logger, metrics }, lifecycle);
-  const gateway = createSqsGateway(config, { db, logger, metrics, signal: lifecycle.signal });
+  const keyring = await openKeyring(config, metrics);
+  const { client, db, reads, limitsClient } = openDatabase(config, { logger, metrics }, lifecycle);
+  const gateway = createSqsGateway(config, { db: reads, logger, metrics, signal: lifecycle.signal });
   lifecycle.onShutdown('sqs', () => gateway.stop());
-  const checkLedger = createLedgerCheck({ db, metrics });
-  metrics.onScrape(setStateGauges({ db, metrics, report: gateway.report, checkLedger, clock: steadyClock }));
+  const checkLedger = createLedgerCheck({ db: reads, metrics });
+  metrics.onScrape(
+    setStateGauges({ db: reads, metrics, report: gateway.report, checkLedger, clock: steadyClock }),
+  );
 
   const outbox = createOutboxWriter({
     queue: config.GIFTS_QUEUE_NAME,
@@ -66,6 +76,7 @@ await runMain('api', async (lifecycle) => {
   });
   const deps: ApiDeps = {
     db,
+    reads,
     keyring,
     findKey: cacheKeys((hash) => findApiKey(db, hash), keyCache),
     renewKeyHash: (key) =>
@@ -91,8 +102,13 @@ await runMain('api', async (lifecycle) => {
   relay.start();
   for (const timekeeper of timekeepers) timekeeper.start();
   await serve(deps, config, lifecycle);
-  return undefined;
-});
+}
+
+async function openKeyring({ KEYRING_FILE: file }: ApiConfig, metrics: Metrics): Promise<Keyring> {
+  const keyring = await fileOfVariable('KEYRING_FILE', file, parseKeyring);
+  for (const labels of usesOf(keyring.lookup)) metrics.keyringLookupVersions.set(labels, 1);
+  return keyring;
+}
 
 async function startObserving(config: ApiConfig, lifecycle: Lifecycle) {
   const metrics = createMetrics(undefined, { service: 'api' });
@@ -106,6 +122,7 @@ async function startObserving(config: ApiConfig, lifecycle: Lifecycle) {
     onError: (error) => logger.warn('spans could not be exported', { event: 'export_failed', error }),
   });
   lifecycle.onShutdown('tracing', stopTracing);
+  tellPlainWays(logger, config);
   return { logger, metrics };
 }
 
@@ -137,7 +154,8 @@ function openDatabase(
     return client;
   };
   const client = open('largesse-api', config.DATABASE_POOL_MAX);
-  return { client, db: client.db, limitsClient: open('largesse-api-limits', 2) };
+  const { db, reads } = client;
+  return { client, db, reads, limitsClient: open('largesse-api-limits', 2) };
 }
 
 function budgets(config: ApiConfig) {
@@ -176,19 +194,8 @@ async function serve(deps: ApiDeps, config: ApiConfig, lifecycle: Lifecycle): Pr
   // Longer than a load balancer keeps its connections (60 s), or it would send a request into a closing one.
   server.keepAliveTimeout = 65_000;
   server.requestTimeout = 30_000;
-  const port = await listen(server, { port: config.PORT, ...at });
+  const port = await listen(server, { port: config.PORT, variable: 'PORT', ...at });
   // A client that never ends its request must leave time for all that is stopped after it.
   lifecycle.onShutdown('http', drain, (config.SHUTDOWN_GRACE_SECONDS * 1_000 * 2) / 3);
   logger.info('listening', { event: 'started', port, metrics_port: admin.port });
-}
-
-function listen(server: Server, at: { port: number; host?: string }): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(at, () => {
-      server.off('error', reject);
-      const address = server.address();
-      resolve(typeof address === 'object' && address ? address.port : at.port);
-    });
-  });
 }

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { createDatabase, type DatabaseClient } from '../database/client.ts';
 import { examineDatabase } from '../database/examine.ts';
 import { parseKeyring } from '../domain/recipients/keyring.ts';
@@ -14,21 +13,19 @@ import { createQueueClients, type QueueClients } from '../queue/sqs.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
 import { EnvironmentError } from '../runtime/env.ts';
 import { logOptions } from '../runtime/env-variables.ts';
+import { fileOfVariable } from '../runtime/file-problem.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
 import { tellPlainWays } from '../runtime/plain-ways.ts';
 import { runMain } from '../runtime/run-main.ts';
+import { answerUsage } from '../runtime/usage.ts';
 import { startAdmin } from './admin.ts';
 import { type ConsumerConfig, readConfig } from './config.ts';
 import { buildGiftsConsumer, type GiftsConsumer } from './gifts-consumer.ts';
 import { waitForSchema } from './wait-for-schema.ts';
 
-const usage = 'usage: node dist/consumer.js gifts\n';
-
 await runMain('consumer', async (lifecycle) => {
-  if (process.argv[2] !== 'gifts' || process.argv.length > 3) {
-    process.stderr.write(usage);
-    return 2;
-  }
+  const answered = answerUsage('node dist/consumer.js gifts', ['gifts']);
+  if (answered !== undefined) return answered;
   await serve(lifecycle, readConfig(process.env));
   return undefined;
 });
@@ -52,7 +49,7 @@ async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void
     onError: (error) => log.warn('spans could not be exported', { event: 'export_failed', error }),
   });
   lifecycle.onShutdown('tracing', stopTracing);
-  const keyring = parseKeyring(await readFile(config.KEYRING_FILE, 'utf8'));
+  const keyring = await fileOfVariable('KEYRING_FILE', config.KEYRING_FILE, parseKeyring);
   for (const labels of usesOf(keyring.lookup)) metrics.keyringLookupVersions.set(labels, 1);
   const parts = { config, log, metrics, ...openConnections(lifecycle, config, { log, metrics }) };
   let consumer: GiftsConsumer | undefined;

@@ -6,6 +6,7 @@ import { PreparedStatements } from './prepared-statements.ts';
 import { ProvingClient } from './proving-client.ts';
 import type { Database } from './schema.ts';
 import { SessionStart } from './session-start.ts';
+import { shareOf } from './share-of-pool.ts';
 
 export type DatabaseOptions = {
   connectionString: string;
@@ -26,7 +27,13 @@ export type DatabaseOptions = {
   onNote?: (note: DatabaseNote) => void;
 };
 
-export type DatabaseClient = { db: Kysely<Database>; pool: pg.Pool; prepared: PreparedStatements };
+export type DatabaseClient = {
+  db: Kysely<Database>;
+  /** the same database for what only looks: it takes half of the connections at most, so that changes always find one */
+  reads: Kysely<Database>;
+  pool: pg.Pool;
+  prepared: PreparedStatements;
+};
 
 /** Opens a pool; connections are made on demand, so this never fails by itself. End it with `db.destroy()`. */
 export function createDatabase(options: DatabaseOptions): DatabaseClient {
@@ -54,8 +61,11 @@ export function createDatabase(options: DatabaseOptions): DatabaseClient {
     start: new SessionStart(pool.options, options.bounds ?? boundsFor(statementTimeoutMs)),
     note: options.onNote ?? (() => undefined),
   });
+  const open = (through: pg.Pool) =>
+    new Kysely<Database>({ dialect: new PostgresDialect({ pool: through }) });
   return {
-    db: new Kysely<Database>({ dialect: new PostgresDialect({ pool: connections }) }),
+    db: open(connections),
+    reads: open(shareOf(connections, Math.max(1, Math.floor(options.poolMax / 2)))),
     pool,
     prepared,
   };

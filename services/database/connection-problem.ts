@@ -1,3 +1,5 @@
+import pg from 'pg';
+
 /** Why a connection could not be opened, by SQLSTATE or errno. `{at}` is host and port, `{user}` and `{database}` names. */
 const sentences: Readonly<Record<string, string>> = {
   '28P01': 'the server at {at} refuses the password of user "{user}"',
@@ -14,6 +16,22 @@ const sentences: Readonly<Record<string, string>> = {
   ETIMEDOUT: '{at} does not answer',
 };
 
+/** What a server or a pooler refuses when it is asked for something: what has to be mended stands outside of this program. */
+const refusals: readonly [state: RegExp, sentence: string][] = [
+  [/^25006$/, 'the server at {at} only reads: it is a standby, or user or database are set to read-only'],
+  [
+    /^42(P01|703|883)$|^3F000$/,
+    'database "{database}" at {at} has not what this release needs: run admin migrate, or look at the search_path of user "{user}"',
+  ],
+  [/^42501$/, 'user "{user}" may not do this in database "{database}" at {at}'],
+  [/^53100$/, 'the server at {at} has no space left'],
+  [
+    /^(55P03|57014|40P01|40001)$/,
+    'somebody else holds what this needs in database "{database}" at {at}; repeat it',
+  ],
+  [/^(57P|08)/, 'the server at {at}, or the pooler before it, ended the connection'],
+];
+
 /** What pg throws without a code of its own. */
 const byMessage: readonly [RegExp, string][] = [
   [/timeout exceeded when trying to connect|Connection terminated due to connection timeout/, 'ETIMEDOUT'],
@@ -29,7 +47,17 @@ export function explainConnectionProblem(
   error: unknown,
   databaseUrl: string | undefined,
 ): string | undefined {
-  const sentence = sentences[codeOf(error) ?? ''];
+  return fill(sentences[codeOf(error) ?? ''], databaseUrl);
+}
+
+/** The same for what was refused over a connection that could be had; undefined when it is for a programmer to look at. */
+export function explainRefusedStatement(error: unknown, databaseUrl: string | undefined): string | undefined {
+  // Of the error itself alone: what has a name of its own for it, such as a migration that failed, tells more by that.
+  const { code = '' } = error instanceof pg.DatabaseError ? error : {};
+  return fill(refusals.find(([state]) => state.test(code))?.[1], databaseUrl);
+}
+
+function fill(sentence: string | undefined, databaseUrl: string | undefined): string | undefined {
   const url = URL.parse(databaseUrl ?? '');
   if (sentence === undefined || url === null) return undefined;
   const port = url.port === '' ? '5432' : url.port;

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import { listen } from './listen.ts';
 
 /** Throws when not ready. `signal` aborts when its time is up. */
 export type ReadinessCheck = (signal: AbortSignal) => unknown;
@@ -44,10 +45,9 @@ export async function startAdminServer(
 ): Promise<AdminServer> {
   const checkTimeoutMs = options.checkTimeoutMs ?? CHECK_TIMEOUT_MS;
   const server = createServer((request, response) => void serve(deps, checkTimeoutMs, request, response));
-  await listen(server, options);
-  const address = server.address();
+  const port = await listen(server, { ...options, variable: 'METRICS_PORT' });
   return {
-    port: typeof address === 'object' && address !== null ? address.port : options.port,
+    port,
     close: () => close(server),
   };
 }
@@ -142,16 +142,6 @@ function verdict({ ok, checks }: { ok: boolean; checks: object }): Answer {
 
 function json(status: number, body: object): Answer {
   return { status, contentType: 'application/json', body: `${JSON.stringify(body)}\n` };
-}
-
-function listen(server: Server, { port, host }: AdminServerOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }
 
 function close(server: Server): Promise<void> {

@@ -57,6 +57,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const published: OutboxRow[] = [];
   const deps: ApiDeps = {
     db: database.db,
+    reads: options.deps?.db ?? database.reads,
     keyring,
     findKey: (hash) => findApiKey(database.db, hash),
     renewKeyHash: (key) => setApiKeyHash(database.db, key),

@@ -7,7 +7,7 @@ import { creditTopupOnce, type Topup, type TopupDraft } from '../../domain/payme
 import { listFundingAccounts } from '../../domain/payments/funding-accounts.ts';
 import { command, senderMustExist } from '../command.ts';
 import { currency, id, listLimit, optional, required, shortText, wholeNumber } from '../options.ts';
-import { UsageError } from '../refusals.ts';
+import { Unreachable, UsageError } from '../refusals.ts';
 import { table } from '../table.ts';
 
 /** As over the API: far below where sums of minor units stop being exact integers. */
@@ -108,7 +108,7 @@ function answerOrRefusal(credited: Once<Topup>): { answer: unknown; replayed: bo
     case 'mismatch':
       throw new UsageError('--idempotency-key was used for a different top-up; use a new one');
     case 'in_progress':
-      throw new UsageError('a top-up with this --idempotency-key is still running; repeat it in a moment');
+      throw new Unreachable('a top-up with this --idempotency-key is still running; repeat it in a moment');
   }
 }
 
@@ -126,6 +126,9 @@ function toJson({ id, senderId, fundingAccountId, value, reference, createdAt }:
 function explainRefusal(error: unknown): never {
   if (error instanceof DomainError && error.code === 'validation_failed') {
     throw new UsageError(error.message, { cause: error });
+  }
+  if (error instanceof DomainError && error.code === 'unavailable') {
+    throw new Unreachable(error.message, { cause: error });
   }
   throw error;
 }

@@ -3,6 +3,7 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { createKeyringFile, parseKeyring } from '../../domain/recipients/keyring.ts';
 import { usesOf } from '../../domain/recipients/lookup-keys.ts';
 import { lookupRotation, RotationError } from '../../domain/recipients/rotate-lookup.ts';
+import { fileProblem } from '../../runtime/file-problem.ts';
 import { command } from '../command.ts';
 import { readKeyring } from '../keyring-file.ts';
 import { path, required, shortText, standard, wholeNumber } from '../options.ts';
@@ -72,8 +73,8 @@ async function change(path: string, step: (json: string) => string) {
   const changed = take(step, (await readKeyring(path)).json);
   const aside = `${path}.${randomBytes(4).toString('hex')}`;
   try {
-    await writeFile(aside, changed, { flag: 'wx', mode: 0o600 });
-    await rename(aside, path);
+    await writeFile(aside, changed, { flag: 'wx', mode: 0o600 }).catch(unwritable(aside));
+    await rename(aside, path).catch(unwritable(path));
   } finally {
     await rm(aside, { force: true });
   }
@@ -107,10 +108,19 @@ function told(path: string, json: string) {
   };
 }
 
+function unwritable(path: string) {
+  return (error: unknown): never => {
+    const problem = fileProblem(error);
+    if (problem === undefined) throw error;
+    throw new UsageError(`${path} can not be written: it ${problem}`, { cause: error });
+  };
+}
+
 /** Over an existing keyring it would make every sealed recipient unreadable, so an existing file is an error. */
 function explainExisting(path: string) {
   return (error: unknown): never => {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    throw new UsageError(`${path} exists already and holds keys that may be in use`, { cause: error });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST') unwritable(path)(error);
+    throw new UsageError(`${path} exists already and may hold keys that are in use`, { cause: error });
   };
 }

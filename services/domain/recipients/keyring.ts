@@ -35,7 +35,7 @@ export function parseKeyring(json: string): Keyring {
 
 /** The file as data. @throws Error as {@link parseKeyring} */
 export function readKeyringFile(json: string): z.output<typeof keyringFile> {
-  const file = keyringFile.safeParse(parseJson(json));
+  const file = keyringFile.safeParse(parseJson(json), { error: inOurWords });
   if (file.success) return file.data;
   const problems = file.error.issues.map((issue) => `${issue.path.join('.') || 'file'}: ${issue.message}`);
   throw new Error(`the keyring file is not usable: ${problems.join('; ')}`);
@@ -64,6 +64,12 @@ export function unseal(key: CipherKey, sealed: Uint8Array, context: string): Buf
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(1, 13)).setAAD(Buffer.from(context));
   decipher.setAuthTag(sealed.subarray(13, 29));
   return Buffer.concat([decipher.update(sealed.subarray(29)), decipher.final()]);
+}
+
+/** For what the schema has no words of its own for. */
+function inOurWords({ code, input }: { code?: string; input?: unknown }): string {
+  if (input === undefined) return 'is missing';
+  return code === 'unrecognized_keys' ? 'has a field that no keyring has' : 'is not what a keyring has there';
 }
 
 const keyringFile = z

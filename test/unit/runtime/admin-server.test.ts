@@ -158,7 +158,7 @@ describe('other answers', () => {
 test('a port that is taken rejects the start', async () => {
   await start({});
   await expect(startAdminServer({}, { port: server?.port ?? 0, host: '127.0.0.1' })).rejects.toMatchObject({
-    code: 'EADDRINUSE',
+    problems: [{ variable: 'METRICS_PORT', problem: expect.stringContaining('EADDRINUSE') }],
   });
 });
 

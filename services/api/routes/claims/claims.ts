@@ -47,7 +47,7 @@ export const claimSchema = z
 export function showClaim(deps: ApiDeps): RequestHandler<{ token: string }> {
   return async (request, response) => {
     const { token } = request.params;
-    const link = await readClaimLink(deps.db, deps, token);
+    const link = await readClaimLink(deps.reads, deps, token);
     extendContext({ gift_id: link.giftId });
     sendPage(response, 200, claimPage(link, { token, idempotencyKey: randomUUID() }));
   };

@@ -21,10 +21,10 @@ export const fundingAccountSchema = z
   })
   .meta({ id: 'FundingAccount' });
 
-export function listOwnFundingAccounts({ db }: ApiDeps): RequestHandler {
+export function listOwnFundingAccounts({ reads }: ApiDeps): RequestHandler {
   return async (request, response) => {
     const page = toPageRequest(fundingAccountsQuery.of(response));
-    const { accounts, ...rest } = await listFundingAccounts(db, principalOf(response).senderId, page);
+    const { accounts, ...rest } = await listFundingAccounts(reads, principalOf(response).senderId, page);
     sendPage(request, response, { ...rest, data: accounts.map(fundingAccountResource) });
   };
 }

@@ -50,7 +50,7 @@ export function listOwnGifts(deps: ApiDeps): RequestHandler {
     const asked = giftsQuery.of(response);
     const { external_id: externalId, state, currency, created_from: from, created_to: to } = asked;
     const filter = { senderId: principalOf(response).senderId, externalId, state, currency, from, to };
-    const { gifts, ...page } = await listGifts(deps.db, filter, toPageRequest(asked));
+    const { gifts, ...page } = await listGifts(deps.reads, filter, toPageRequest(asked));
     sendPage(request, response, { ...page, data: gifts.map((gift) => giftResource(resource, gift)) });
   };
 }
@@ -58,14 +58,18 @@ export function listOwnGifts(deps: ApiDeps): RequestHandler {
 export function readGift(deps: ApiDeps): RequestHandler {
   const resource = { keyring: deps.keyring, publicUrl: deps.settings.publicUrl };
   return async (_request, response) => {
-    const gift = await findGift(deps.db, principalOf(response).senderId, giftParams.of(response).id);
+    const gift = await findGift(deps.reads, principalOf(response).senderId, giftParams.of(response).id);
     response.json(giftResource(resource, gift));
   };
 }
 
 export function readGiftTimeline(deps: ApiDeps): RequestHandler {
   return async (_request, response) => {
-    const entries = await readTimeline(deps.db, principalOf(response).senderId, giftParams.of(response).id);
+    const entries = await readTimeline(
+      deps.reads,
+      principalOf(response).senderId,
+      giftParams.of(response).id,
+    );
     response.json({ data: entries.map(timelineResource), has_more: false });
   };
 }

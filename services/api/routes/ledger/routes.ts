@@ -40,7 +40,7 @@ export function ledgerRoutes(deps: ApiDeps, { limit, authenticate }: Guards): Ro
   return router;
 }
 
-function readInvariants({ checkLedger, db }: ApiDeps): RequestHandler {
+function readInvariants({ checkLedger, reads }: ApiDeps): RequestHandler {
   return async (_request, response) => {
     const data = await checkLedger();
     response.json({
@@ -50,7 +50,7 @@ function readInvariants({ checkLedger, db }: ApiDeps): RequestHandler {
         closed_until: closedUntil?.toISOString() ?? null,
         recounted_at: recountedAt?.toISOString() ?? null,
       })),
-      checked_at: (await readDatabaseTime(db)).toISOString(),
+      checked_at: (await readDatabaseTime(reads)).toISOString(),
     } satisfies z.output<typeof invariantsSchema>);
   };
 }

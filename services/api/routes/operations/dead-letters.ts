@@ -31,11 +31,11 @@ export const deadLetterSchema = z
   })
   .meta({ id: 'DeadLetter' });
 
-export function listDeadLetters({ db }: ApiDeps): RequestHandler {
+export function listDeadLetters({ reads }: ApiDeps): RequestHandler {
   return async (request, response) => {
     const asked = deadLettersQuery.of(response);
     const filter = { verdict: asked.verdict ?? null };
-    const { rows, ...page } = await listDeadLetterRows(db, filter, toPageRequest(asked));
+    const { rows, ...page } = await listDeadLetterRows(reads, filter, toPageRequest(asked));
     sendPage(request, response, { ...page, data: rows.map(deadLetterResource) });
   };
 }

@@ -95,9 +95,9 @@ export function readQueues(deps: ApiDeps): RequestHandler {
   return async (_request, response) => {
     const [report, ages, recent, pauses] = await Promise.all([
       deps.queues(),
-      readOldestAges(deps.db),
-      countRecent(deps.db, rateWindowSeconds),
-      readPauses(deps.db),
+      readOldestAges(deps.reads),
+      countRecent(deps.reads, rateWindowSeconds),
+      readPauses(deps.reads),
     ]);
     response.json({
       data: report.queues.map((queue) => queueResource(queue, ages, pauses)),
