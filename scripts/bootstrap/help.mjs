@@ -13,6 +13,10 @@ const HELP = {
   build: 'npm run build\n\nBundles each role into dist/, with source maps.',
   image:
     'npm run image [-- NAME:TAG]\n\nBuilds the image of all roles (largesse:dev), the same for the same commit; BASE names another base. With docker, or with\nthe build-image of the folder CLUSTER_TOOLS.',
+  chart:
+    'npm run chart\n\nWhat must hold of charts/largesse without a cluster: lint, unit tests, schemas, equal renderings. Needs helm in the PATH.',
+  cluster:
+    'npm run cluster [-- Jest options]\n\nBuilds the images and runs the tests of test/cluster in the cluster of KUBECONFIG, or in one that the programs in the folder\nCLUSTER_TOOLS (up, env, build-image) bring up.',
   bench:
     'npm run bench [-- name …]\n\nThe measurements of docs/performance.md, all or those that are named: consumer, accept, relay, end-to-end, redrive,\nreconcile, explain.',
   browser: 'npm run browser [-- Jest options]\n\nThe tests of the pages, in a real Chromium.',
@@ -20,7 +24,7 @@ const HELP = {
 };
 
 /** Those that take no arguments at all: an argument that does nothing would be believed to do something. */
-const WITHOUT_ARGUMENTS = new Set(['start', 'stop', 'smoke', 'build', 'check']);
+const WITHOUT_ARGUMENTS = new Set(['start', 'stop', 'smoke', 'build', 'check', 'chart']);
 
 /** @returns {{ text: string, code: number } | undefined} what to say instead of running; undefined to run */
 export function insteadOfRunning(name, args) {

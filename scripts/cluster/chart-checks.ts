@@ -1,0 +1,79 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface ChartCheck {
+  name: string;
+  /** The program that it runs. */
+  needs: string;
+  /** @returns what is wrong; empty when nothing is */
+  check: (tools: string | undefined) => string;
+}
+
+const CHART = 'charts/largesse';
+const VALUES = ['minimal', 'everything'].map((name) => `${CHART}/ci/${name}-values.yaml`);
+
+/** Cheapest first. */
+export const CHECKS: readonly ChartCheck[] = [
+  {
+    name: 'helm lint',
+    needs: 'helm',
+    check: () => each((values) => problemOf('helm', ['lint', CHART, '-f', values])),
+  },
+  { name: 'helm unittest', needs: 'helm', check: () => problemOf('helm', ['unittest', CHART]) },
+  {
+    name: 'P62: two renderings are the same bytes',
+    needs: 'helm',
+    check: () => each(differs('helm', 'helm')),
+  },
+  { name: 'Helm 4 renders what Helm 3 does', needs: 'helm4', check: () => each(differs('helm', 'helm4')) },
+  { name: 'kubeconform', needs: 'kubeconform', check: (tools) => each((values) => conforms(values, tools)) },
+  { name: 'kube-score', needs: 'kube-score', check: () => each(scores) },
+  { name: 'README.md of the chart is what its values say', needs: 'helm-docs', check: isDocumented },
+];
+
+function each(check: (values: string) => string): string {
+  return VALUES.map(check).filter(Boolean).join('\n');
+}
+
+function problemOf(command: string, args: readonly string[], input = ''): string {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', input });
+  return status === 0 ? '' : `${stdout}${stderr}`;
+}
+
+function render(command: string, values: string): string {
+  const { stdout, stderr } = spawnSync(command, ['template', 'largesse', CHART, '-f', values], {
+    encoding: 'utf8',
+  });
+  return stdout || stderr;
+}
+
+function differs(one: string, other: string): (values: string) => string {
+  return (values) =>
+    render(one, values) === render(other, values) ? '' : `${values}: the renderings differ`;
+}
+
+/** Schemas of this Kubernetes and KEDA come with the tools of a cluster; else kubeconform fetches those it knows. */
+function conforms(values: string, tools: string | undefined): string {
+  const options = tools
+    ? spawnSync(join(tools, 'schemas'), { encoding: 'utf8' }).stdout.trim().split(' ')
+    : ['-strict', '-ignore-missing-schemas'];
+  // The Gateway API is no part of either.
+  return problemOf('kubeconform', [...options, '-skip', 'HTTPRoute'], render('helm', values));
+}
+
+/** Deviations, each with its reason, are in ci/kube-score.txt. */
+function scores(values: string): string {
+  const deviations = readFileSync(`${CHART}/ci/kube-score.txt`, 'utf8').split('\n');
+  const ignored = deviations.filter((line) => line !== '' && !line.startsWith('#'));
+  const options = ignored.flatMap((test) => ['--ignore-test', test]);
+  return problemOf('kube-score', ['score', ...options, '-'], render('helm', values));
+}
+
+function isDocumented(): string {
+  const shown = spawnSync('helm-docs', ['--chart-search-root', CHART, '--dry-run'], { encoding: 'utf8' });
+  const written = readFileSync(`${CHART}/README.md`, 'utf8');
+  return shown.stdout.trim() === written.trim()
+    ? ''
+    : `helm-docs --chart-search-root ${CHART} writes another README.md than there is`;
+}

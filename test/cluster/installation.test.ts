@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { secret } from '../../scripts/cluster/secrets.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Api, openApi } from './support/api.ts';
+import { helm, run } from './support/command.ts';
+import { installSurroundings, upgrade } from './support/installation.ts';
+import { type Mails, openMails } from './support/mail.ts';
+import { createNamespace, type Namespace } from './support/namespace.ts';
+import { type ReplicaWatch, watchReplicas } from './support/replicas.ts';
+import { createSender } from './support/sender.ts';
+
+const CONSUMER = 'largesse-consumer-gifts';
+const patient = { timeoutMs: 240_000, intervalMs: 1_000 };
+
+/** In the order of an installation's life; each step stands on those before. */
+describe('an installation, from nothing to nothing', () => {
+  let namespace: Namespace;
+  let api: Api;
+  let mails: Mails;
+  let consumers: ReplicaWatch;
+
+  beforeAll(async () => {
+    namespace = await createNamespace('largesse-life');
+    await installSurroundings(namespace);
+  });
+  afterAll(async () => {
+    await Promise.all([api?.close(), mails?.close(), consumers?.close()]);
+    await namespace.remove();
+  });
+
+  test('P63 P68: helm install into an empty namespace that enforces the restricted standard', async () => {
+    // One mail at a time per pod, so that a thousand gifts last until the second pod is there.
+    await upgrade(namespace, ['consumers.gifts.settings.SMTP_MAX_CONNECTIONS=1']);
+    [api, mails] = await Promise.all([openApi(namespace), openMails(namespace)]);
+  });
+
+  test('P27: an empty queue has no consumer', async () => {
+    await eventually(async () => expect(await replicas()).toBe(0), patient);
+  });
+
+  test('a gift starts the first consumer, and is mailed', async () => {
+    const gift = await api.send('ada@example.com');
+    expect(gift.state).toBe('queued');
+    await eventually(async () => expect(await mails.recipients()).toEqual(['ada@example.com']), patient);
+    await eventually(async () => expect(await api.states()).toEqual(['delivered']), patient);
+  });
+
+  test('helm test sends a gift through it', async () => {
+    const { key } = await createSender(namespace, 100);
+    await namespace.apply([secret('largesse-test', { apiKey: key })]);
+    await upgrade(namespace, [
+      'consumers.gifts.settings.SMTP_MAX_CONNECTIONS=1',
+      'test.existingSecret=largesse-test',
+      'test.recipient=helm@example.com',
+    ]);
+    await helm('test', 'largesse', '--namespace', namespace.name, '--timeout', '3m');
+    expect(await mails.recipients()).toContain('helm@example.com');
+  });
+
+  test('KEDA: 0 to N to 0 consumers on 1,000 gifts; each is delivered once and the ledger is even', async () => {
+    await eventually(async () => expect(await replicas()).toBe(0), patient);
+    consumers = watchReplicas(namespace, CONSUMER);
+    const addresses = Array.from({ length: 1_000 }, (_, index) => `recipient-${index}@example.com`);
+    for (let sent = 0; sent < addresses.length; sent += 20) {
+      await Promise.all(addresses.slice(sent, sent + 20).map((address) => api.send(address)));
+    }
+    await eventually(async () => {
+      const states = await api.states();
+      expect(states.filter((state) => state === 'delivered')).toHaveLength(1_001);
+    }, patient);
+    const delivered = (await mails.recipients()).filter((address) => address.startsWith('recipient-'));
+    expect(delivered.sort()).toEqual(addresses.sort());
+    expect(await api.ask('/v1/ledger/invariants')).toMatchObject({ ok: true });
+    await eventually(async () => expect(await replicas()).toBe(0), patient);
+    expect(consumers.seen[0]).toBe(0);
+    expect(Math.max(...consumers.seen)).toBeGreaterThan(1);
+  });
+
+  test('helm uninstall leaves what it did not make, and nothing of what it made', async () => {
+    await helm('uninstall', 'largesse', '--namespace', namespace.name, '--wait');
+    const kinds =
+      'all,serviceaccounts,networkpolicies,poddisruptionbudgets,configmaps,scaledobjects,roles,rolebindings';
+    const left = await namespace.kubectl(
+      'get',
+      kinds,
+      '--selector',
+      'app.kubernetes.io/instance=largesse',
+      '--output',
+      'name',
+    );
+    expect(left).toBe('');
+    const secrets = await namespace.kubectl('get', 'secrets', '--output', 'name');
+    expect(secrets).toContain('secret/largesse-keyring');
+    expect(await run('kubectl', ['get', 'namespace', namespace.name, '--output', 'name'])).toContain(
+      namespace.name,
+    );
+  });
+
+  async function replicas(): Promise<number> {
+    return (await namespace.get<{ spec: { replicas: number } }>('deployment', CONSUMER)).spec.replicas;
+  }
+});
