@@ -110,6 +110,7 @@ const serverTrouble: Meaning = {
   code: 'mail_server_failing',
   text: 'the mail server has trouble of its own',
 };
+const busy: Meaning = { ...serverTrouble, reach: 'all', code: 'mail_server_busy' };
 const deferred: Meaning = {
   owner: 'peer',
   reach: 'some',
@@ -131,17 +132,16 @@ const recipientClosed = new Set([124, 129, 133, 134, 135, 136]);
 const recipientFlooded = new Set([121, 122]);
 
 const rules: Rule[] = [
+  // Said at any step, 421 is "not now": a rate limit, a restart. So is what passes at a greeting.
+  ({ phase, status }) => (status === 421 || (phase === 'session' && status < 500) ? busy : null),
   ({ phase, status }) =>
     // "Must issue a STARTTLS command first", "Authentication required": said at any step, it is said to us.
     phase === 'login' || status === 530 || status === 535 || status === 538 ? loginRefused : null,
   ({ phase }) => (phase === 'tls' ? noTls : null),
-  // Said to a greeting as to a recipient, 421 is "not now": a rate limit, a restart.
-  ({ status }) => (status === 421 ? { ...serverTrouble, reach: 'all', code: 'mail_server_busy' } : null),
   ({ phase }) => (phase === 'session' ? turnedAway : null),
   // RFC 7504: a host that takes no mail, whoever it is for.
   ({ status }) => (status === 521 ? { ...turnedAway, reach: 'many' } : null),
-  ({ phase, words }) =>
-    phase === 'sender' && !says.quota.test(words) ? { ...ownSender, reach: 'all' } : null,
+  (reply) => (reply.phase === 'sender' ? { ...atSender(reply), reach: 'all' } : null),
   ({ enhanced }) => (enhanced?.subject === 7 && recipientClosed.has(enhanced.detail) ? closedToUs : null),
   // Words outrank codes where they are clear: servers send 5.7.1 for nearly everything, and 5.1.1 for some of the rest.
   ({ words }) => (says.relaying.test(words) ? relayDenied : null),
@@ -168,6 +168,17 @@ const rules: Rule[] = [
   ({ enhanced, status }) => (enhanced?.subject === 7 && status >= 500 ? distrusted : null),
   ({ status }) => (status < 500 ? deferred : null),
 ];
+
+/** Before any recipient is named, it is about all: about our address, unless it says what else. */
+function atSender({ words, enhanced, status }: SmtpReply): Meaning {
+  if (says.sender.test(words) || (enhanced && ofTheSender(enhanced))) return ownSender;
+  if (says.relaying.test(words)) return relayDenied;
+  if (says.size.test(words) || (enhanced?.subject === 3 && enhanced.detail === 4)) return tooLarge;
+  if (says.quota.test(words)) return overQuota;
+  if (says.trust.test(words)) return distrusted;
+  if (enhanced?.subject === 3 || says.storage.test(words)) return serverTrouble;
+  return status < 500 && says.later.test(words) ? deferred : ownSender;
+}
 
 /** System, network, protocol: where the code says one of these, words about a mailbox prove nothing. */
 const notTheMailbox = new Set([3, 4, 5]);
@@ -203,6 +214,7 @@ const says = {
   asked: /undeliverable address/,
   fullMailbox:
     /(mail|in)box (is |size )?(full|exceed)|(mailbox|inbox|user|account|recipient)('s)? (is |has )?(out of|exceeded) (its |his |the )?(quota|storage|space)|over ?quota|exceeded (the )?storage allocation|receiving (mail|messages|e-?mail) (at|too)/,
+  storage: /system (storage|resources)|disk/,
   size: /(message|mail) (size|length|is too (large|big)|too (large|big))|size limit|(line|header) too long/,
   quota:
     /(dail|hour|minut|second|send|messag|mail|recipient|rate|account|user|connection)\w* (\w+ ){0,3}(limit|quota|rate)s?\b|(limit|quota|rate)\w* (\w+ ){0,2}(exceed|reach|hit)|exceed\w* (\w+ ){0,5}(limit|quota|rate)|submissionquota|throttl|rate.?limit|frequency|(messages|mails?|e-?mails) per (second|minute|hour|day)|too (many|much) (messages|mails?|e-?mails|connections)|unusual (\w+ )?(rate|activity)|sending (has been |is )?(paused|suspended|blocked|disabled)/,

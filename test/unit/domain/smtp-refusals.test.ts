@@ -327,6 +327,18 @@ describe('a fault of ours is never charged to the item', () => {
       '553 5.1.8 <gifts@example.com>: Sender address rejected: Domain not found',
       'mail_sender_refused',
     ],
+    [
+      'a block list, at the sender',
+      'MAIL FROM',
+      '554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org',
+      'mail_policy_refused',
+    ],
+    [
+      'Exchange, a login that is missing',
+      'MAIL FROM',
+      '550 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM',
+      'mail_relay_denied',
+    ],
     ['a greeting that turns us away', 'CONN', '554 5.7.1 You are not welcome here', 'mail_server_refused'],
     ['a name that is not liked', 'EHLO', '550 5.7.1 access denied', 'mail_server_refused'],
   ])('%s', (_server, command, response, code) => {
@@ -341,6 +353,11 @@ describe('a fault of the mail server is never charged to the item', () => {
   test.each<[string, Command, string, string]>([
     ['its TLS', 'STARTTLS', '454 4.7.0 TLS not available due to local problem', 'mail_tls_refused'],
     ['its TLS, taken away on the way', 'STARTTLS', '502 5.5.1 command not recognized', 'mail_tls_refused'],
+    ['its disk, at the sender', 'MAIL FROM', '452 4.3.1 Insufficient system storage', 'mail_server_failing'],
+    ['its load, at the login', 'AUTH PLAIN', '421 4.7.0 Too many connections', 'mail_server_busy'],
+    ['its load, at its TLS', 'STARTTLS', '421 4.3.2 Service shutting down', 'mail_server_busy'],
+    ['its load, at our name', 'EHLO', '432 4.3.2 Please come back later', 'mail_server_busy'],
+    ['a grey list, at the sender', 'MAIL FROM', '450 4.7.1 Greylisted, try again later', 'mail_deferred'],
     ['its disk', 'content', '452 4.3.1 Insufficient system storage', 'mail_server_failing'],
     ['its set-up', 'RCPT TO', '451 4.3.5 Server configuration error', 'mail_server_failing'],
     ['its set-up, said for good', 'RCPT TO', '554 5.3.0 rewrite: map lookup failed', 'mail_server_failing'],
