@@ -73,12 +73,13 @@ async function findFacts(
   return letters.map((letter) => {
     const subject = letter.content === null ? undefined : subjects.get(toUuid(letter.content.id));
     const past = history.get(letter.message.messageId);
+    const death = deathFacts(subject, past, now);
     return {
       ...letter,
       ...giftFacts(subject),
       ...pastFacts(past),
-      ...timeFacts(letter, queue, now),
-      ...deathFacts(subject, past, now),
+      ...timeFacts(letter, death, { queue, now }),
+      ...death,
     };
   });
 }
@@ -116,8 +117,16 @@ function deathFacts(subject: LetterSubjectRow | undefined, past: LetterHistoryRo
   return { deadForSeconds: Math.max(0, (now.getTime() - diedAt.getTime()) / 1_000) };
 }
 
-function timeFacts({ message }: DeadLetter, queue: { retentionSeconds: number | null }, now: Date) {
-  const ageSeconds = Math.max(0, (now.getTime() - message.sentAt.getTime()) / 1_000);
+/**
+ * By when it was sent; by its death at least, where the server does not tell the first, or by a clock that is ahead: rules that
+ * wait for an age would wait for ever.
+ */
+function timeFacts(
+  { message }: DeadLetter,
+  { deadForSeconds }: { deadForSeconds: number },
+  { queue, now }: Pick<GatherOptions, 'queue' | 'now'>,
+) {
+  const ageSeconds = Math.max(deadForSeconds, (now.getTime() - message.sentAt.getTime()) / 1_000);
   const expiresInSeconds = queue.retentionSeconds === null ? null : queue.retentionSeconds - ageSeconds;
   return { ageSeconds, expiresInSeconds };
 }

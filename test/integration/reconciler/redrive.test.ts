@@ -25,6 +25,34 @@ afterAll(() => scene.close());
 const letters = () =>
   scene.database.db.selectFrom('dead_letters').selectAll().orderBy('message_key').execute();
 
+describe('what a queue may leave out is not required', () => {
+  test.each<[string, (attributes: Record<string, string>) => Record<string, string>]>([
+    ['does not tell when a message was sent', ({ SentTimestamp: _left, ...told }) => told],
+    ['has a clock that is ahead', (told) => ({ ...told, SentTimestamp: String(Date.now() + 7_200_000) })],
+  ])('a rule that waits for an age counts from the death, where the queue %s', async (_what, change) => {
+    const ids = await deadGifts(scene, 2);
+    await buryGifts(scene, ids);
+    scene.proxy.inject({
+      operation: 'ReceiveMessage',
+      fault: rewriteResponse((answer) => ({
+        ...answer,
+        Messages: ((answer['Messages'] ?? []) as { Attributes?: Record<string, string> }[]).map(
+          (message) => ({
+            ...message,
+            Attributes: change(message.Attributes ?? {}),
+          }),
+        ),
+      })),
+    });
+    const patient = policy({
+      rules: [{ name: 'transient', match: { minAgeSeconds: 300 }, verdict: 'redrive' }],
+    });
+    expect((await run(scene, patient)).counts).toMatchObject({ waiting: 2, redriven: 0 });
+    scene.advance(301);
+    expect((await run(scene, patient)).counts).toMatchObject({ waiting: 0, redriven: 2 });
+  });
+});
+
 describe('redrive', () => {
   test('sends what can succeed back, with its whole retry budget, and says so in the audit trail', async () => {
     const ids = await deadGifts(scene, 25);
