@@ -1,6 +1,13 @@
 import pg from 'pg';
 import { cancelStatement } from './cancel.ts';
-import { endsSession, isStalePlan, losesPrepared, rememberDriverError, wasNotDone } from './errors.ts';
+import {
+  endsSession,
+  isOfSession,
+  isStalePlan,
+  isWorthAnotherSession,
+  losesPrepared,
+  rememberDriverError,
+} from './errors.ts';
 import type { PreparedStatements } from './prepared-statements.ts';
 import type { SessionStart } from './session-start.ts';
 import { Trust } from './trust.ts';
@@ -78,7 +85,7 @@ class Session {
     } catch (error) {
       this.#judge(error);
       // In a transaction, what came before is gone as well: only its owner can repeat it.
-      if (!alone || !wasNotDone(error) || (fresh && !aboutPlans(error))) throw error;
+      if (!alone || !isWorthAnotherSession(error) || (fresh && !aboutPlans(error))) throw error;
     }
     this.#release();
     this.#broken = undefined;
@@ -105,7 +112,10 @@ class Session {
 
   /** What an error says of this session, of the others, and of what is prepared. */
   #judge(error: unknown): void {
-    if (!(error instanceof Error) || !endsSession(error)) return;
+    if (!(error instanceof Error)) return;
+    // One that has just begun would be followed by another that says the same.
+    if (isOfSession(error) && !this.#deps.trust.isFresh(this.#client)) this.#broken ??= error;
+    if (!endsSession(error)) return;
     const { trust, prepared, note } = this.#deps;
     const known = this.#broken !== undefined;
     this.#broken = error;

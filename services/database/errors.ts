@@ -69,11 +69,19 @@ export function endsSession(error: unknown): boolean {
   return !(error instanceof pg.DatabaseError) || !/^25(?!006|P03|P04)/.test(error.code ?? '');
 }
 
-/** Whether the server refused a statement before it did anything, for a reason that another session may not have. */
-export function wasNotDone(error: unknown): boolean {
+/**
+ * Whether another session may see it otherwise: a role's or a database's settings (search_path, role, rights) are those of when a
+ * session began, a pooler may lend one that somebody has changed, and one that has run out of memory has it to itself.
+ */
+export function isOfSession(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^(3F|42(?!P05)|53200|XX000)/.test(error.code ?? '');
+}
+
+/** Whether a statement that stood alone was refused for a reason that another session may not have: then nothing was done. */
+export function isWorthAnotherSession(error: unknown): boolean {
   return (
     error instanceof pg.DatabaseError &&
-    (error.code === '25006' || isStalePlan(error) || losesPrepared(error))
+    (error.code === '25006' || isStalePlan(error) || losesPrepared(error) || isOfSession(error))
   );
 }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import pg from 'pg';
 import { missingBounds, readBounds } from './bounds.ts';
 import type { DatabaseClient } from './client.ts';
 
@@ -25,6 +26,25 @@ export async function examineDatabase(client: DatabaseClient): Promise<Examinati
   return { pooled, preparedStatements, missingBounds: missingBounds(bounds) };
 }
 
+/** A pooler that lends a session for one statement only. It takes most of what is asked, and refuses the rest for ever. */
+export class NoTransactionsError extends Error {
+  override readonly name = 'NoTransactionsError';
+  readonly code = 'pooler_takes_no_transactions';
+}
+
+async function mustTakeTransactions(session: pg.PoolClient): Promise<void> {
+  try {
+    await session.query('begin');
+    await session.query('rollback');
+  } catch (cause) {
+    if (!(cause instanceof pg.DatabaseError) || !/transaction/i.test(cause.message)) throw cause;
+    throw new NoTransactionsError(
+      'the pooler before the database takes no transactions: set its pool_mode to transaction or session',
+      { cause },
+    );
+  }
+}
+
 /**
  * A pooler makes up the process id that it greets with. One that follows prepared statements gives them names of its own on
  * the server, because two of its clients may use the same; under the name that we gave, a statement is lost with its session.
@@ -40,7 +60,9 @@ async function probePooler({ pool }: DatabaseClient): Promise<{ pooled: boolean;
       values: [name],
     });
     const { processID } = session as unknown as { processID: number };
-    return { pooled: rows[0]?.pid !== processID, followed: rows[0]?.named === false };
+    const pooled = rows[0]?.pid !== processID;
+    if (pooled) await mustTakeTransactions(session);
+    return { pooled, followed: rows[0]?.named === false };
   } finally {
     // Nobody needs what was prepared here.
     session.release(true);

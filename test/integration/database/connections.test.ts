@@ -97,6 +97,44 @@ describe('a session that is known to be bad', () => {
     expect(notes.map(({ event }) => event)).toEqual(['sessions_discarded']);
   });
 
+  test.each([
+    ['a search_path without our tables', `search_path = 'nowhere'`, 'search_path'],
+    ['a role without our rights', `role = 'pg_monitor'`, 'role'],
+  ])(
+    '%s, when it began: the statement is repeated on a new session, and the old one is discarded',
+    async (_what, setting, reset) => {
+      const name = new URL(database.url).pathname.slice(1);
+      await admin.query(`alter database ${name} set ${setting}`);
+      open();
+      const old = await fillPool(client);
+      await admin.query(`alter database ${name} reset ${reset}`);
+      const freshEnough = performance.now() + 1_000;
+      await eventually(() => expect(performance.now()).toBeGreaterThan(freshEnough));
+      for (let round = 0; round < 3; round += 1)
+        await Promise.all(Array.from({ length: 20 }, () => write(client)));
+      await client.db.transaction().execute((trx) => createSender(trx, { name: 'Ada' }));
+      expect([...(await fillPool(client))].filter((pid) => old.has(pid))).toEqual([]);
+    },
+  );
+
+  test('what no session has is asked for by no storm of new ones', async () => {
+    open({ poolMax: 2 });
+    let opened = 0;
+    client.pool.on('connect', () => {
+      opened += 1;
+    });
+    const startedAt = performance.now();
+    for (let count = 0; count < 200; count += 1) {
+      await expect(sql`select from nowhere where ${1}::integer = 1`.execute(client.db)).rejects.toMatchObject(
+        {
+          code: '42P01',
+        },
+      );
+    }
+    const seconds = Math.ceil((performance.now() - startedAt) / 1_000);
+    expect(opened).toBeLessThanOrEqual(2 * (seconds + 1));
+  });
+
   test('readiness asks for what serving needs: it fails while the node only reads, and is back with the first new session', async () => {
     const name = new URL(database.url).pathname.slice(1);
     open();

@@ -90,6 +90,18 @@ behindPooler(`behind a real PgBouncer (${version}) in transaction pooling`, () =
     await restarted.stop();
   });
 
+  test('one that lends sessions by the statement is refused in words: readiness would say yes, and half of the work fail', async () => {
+    const byStatement = await startPgBouncer(database.url, ['pool_mode = statement']);
+    const client = open(byStatement.url(database.url));
+    await pingDatabase(client.db);
+    await expect(examineDatabase(client)).rejects.toMatchObject({
+      code: 'pooler_takes_no_transactions',
+      message: expect.stringContaining('pool_mode'),
+    });
+    await client.db.destroy();
+    await byStatement.stop();
+  });
+
   test('gifts are accepted and their money is right', async () => {
     const client = open(pooler.url(database.url));
     await examineDatabase(client);
