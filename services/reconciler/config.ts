@@ -4,6 +4,7 @@ import {
   databaseEnv,
   deadLetterPolicyEnv,
   deliveryEnv,
+  kubernetesEnv,
   loggingEnv,
   shutdownEnv,
   sqsEnv,
@@ -21,6 +22,7 @@ export const reconcilerEnv = z.object({
   ...databaseEnv,
   ...sqsEnv,
   ...deadLetterPolicyEnv,
+  ...kubernetesEnv,
   // The consumer's own settings: the sweep must know how long a gift may stand still that has its message.
   LEASE_SECONDS: deliveryEnv.LEASE_SECONDS,
   RETRY_CAP_MS: deliveryEnv.RETRY_CAP_MS,

@@ -1,9 +1,9 @@
 import type { Logger } from '../observability/logger.ts';
 import { inSpan } from '../observability/tracing.ts';
 import { formatDuration } from './duration.ts';
+import type { PolicyStatus } from './policy-status.ts';
 import type { LetterResult } from './run.ts';
 import type { RunReport } from './run-report.ts';
-import type { PolicyStatus } from './status.ts';
 
 /**
  * One wide line per verdict, in a span that continues the trace of its message; one with the counts, for metrics; one

@@ -1,15 +1,12 @@
 import { createDatabase } from '../database/client.ts';
-import { explainConnectionProblem } from '../database/connection-problem.ts';
 import { examineDatabase } from '../database/examine.ts';
-import { pendingMigrations } from '../database/migrate.ts';
 import { readDatabaseTime } from '../database/queries/database-time.ts';
+import { newUuid } from '../domain/ids.ts';
 import { createOutboxWriter } from '../domain/outbox.ts';
 import { databaseLog } from '../observability/database-log.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import { startTracing } from '../observability/tracing.ts';
 import { composeMessage } from '../queue/compose-message.ts';
-import { explainQueueProblem } from '../queue/connection-problem.ts';
-import { NoDeadLetterQueueError } from '../queue/dead-letter-queue.ts';
 import { createQueueClients } from '../queue/sqs.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { logOptions } from '../runtime/env-variables.ts';
@@ -17,11 +14,14 @@ import type { Lifecycle } from '../runtime/lifecycle.ts';
 import { runMain } from '../runtime/run-main.ts';
 import { type Arguments, parseArguments, usage } from './arguments.ts';
 import { type ReconcilerConfig, readConfig } from './config.ts';
-import { PolicyError } from './policy-document.ts';
+import { assertMigrated } from './database-ready.ts';
+import { explainFailure } from './failures.ts';
+import type { ClusterOptions } from './kubernetes/open-cluster.ts';
 import { policyFile } from './policy-source.ts';
 import type { ReconcilerDeps } from './run.ts';
 import { countOn } from './run-clock.ts';
-import { runPolicies } from './run-policies.ts';
+import { runInCluster } from './run-in-cluster.ts';
+import { type RunPoliciesOptions, runPolicies } from './run-policies.ts';
 import { exitCodes } from './run-report.ts';
 import { unpark } from './unpark.ts';
 
@@ -59,39 +59,49 @@ async function reconcileAll(
   config: ReconcilerConfig,
   signal: AbortSignal,
 ): Promise<number> {
-  const source = policyFile(args.policyFile ?? config.DEAD_LETTER_POLICY_FILE);
-  const pretty = (config.LOG_FORMAT ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
+  const explain = (error: unknown) =>
+    explainFailure(error, { databaseUrl: config.DATABASE_URL, sqsEndpoint: config.AWS_ENDPOINT_URL_SQS });
+  const isPretty = (config.LOG_FORMAT ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
+  const options: RunPoliciesOptions = {
+    queueNames: { gifts: config.GIFTS_QUEUE_NAME },
+    dryRun: args.dryRun,
+    release: args.release,
+    signal,
+    explain,
+    clock: systemClock,
+    print: isPretty ? (text) => process.stdout.write(text) : null,
+  };
   try {
-    const policies = await source.load();
-    const pending = await pendingMigrations(deps.db);
-    if (pending.length > 0) {
-      deps.log.error('the database is not migrated: run `node dist/admin.js migrate` first', {
-        event: 'database_not_ready',
-        pending_migrations: pending,
-      });
-      return exitCodes.again;
+    if (args.unpark !== null) {
+      await assertMigrated(deps.db);
+      return await unpark(deps, args.unpark, config.GIFTS_QUEUE_NAME);
     }
-    if (args.unpark !== null) return await unpark(deps, args.unpark, config.GIFTS_QUEUE_NAME);
-    return await runPolicies(deps, source, policies, {
-      queueNames: { gifts: config.GIFTS_QUEUE_NAME },
-      dryRun: args.dryRun,
-      release: args.release,
-      signal,
-      print: pretty ? (text) => process.stdout.write(text) : null,
-    });
+    if (args.policyFile === undefined && config.DEAD_LETTER_POLICY_SOURCE === 'kubernetes')
+      return await runInCluster(deps, clusterOptions(deps, config, signal), options);
+    const source = policyFile(args.policyFile ?? config.DEAD_LETTER_POLICY_FILE);
+    return await runPolicies(deps, await source.load(), options);
   } catch (error) {
-    const unreachable =
-      explainQueueProblem(error, config.AWS_ENDPOINT_URL_SQS) ??
-      explainConnectionProblem(error, config.DATABASE_URL);
-    if (unreachable !== undefined) {
-      deps.log.error(unreachable, { event: 'reconciler_unreachable' });
-      return exitCodes.again;
-    }
-    const isForPerson = error instanceof PolicyError || error instanceof NoDeadLetterQueueError;
-    if (!isForPerson) throw error;
-    deps.log.error(error.message, { event: 'reconciler_misconfigured', code: error.code });
-    return exitCodes.needs_person;
+    const failure = explain(error);
+    if (failure === null) throw error;
+    deps.log.error(failure.message, { event: failure.event, ...failure.fields });
+    return exitCodes[failure.outcome];
   }
+}
+
+function clusterOptions(
+  { log }: ReconcilerDeps,
+  config: ReconcilerConfig,
+  signal: AbortSignal,
+): ClusterOptions {
+  return {
+    kubeconfig: config.KUBECONFIG,
+    service: { host: config.KUBERNETES_SERVICE_HOST, port: config.KUBERNETES_SERVICE_PORT },
+    leaseName: config.RECONCILER_LEASE_NAME,
+    selector: config.DEAD_LETTER_POLICY_SELECTOR,
+    runId: newUuid(),
+    log,
+    signal,
+  };
 }
 
 function openLog(lifecycle: Lifecycle, config: ReconcilerConfig): Logger {

@@ -53,6 +53,23 @@ export function readPolicy(resource: unknown): { policy: Policy } | { problems: 
   return problems.length > 0 ? { problems } : { policy: toPolicy(result.data) };
 }
 
+/**
+ * The same for an object out of a cluster whose definition may be newer than this program, with fields that it does not
+ * know. Outside of the rules they are ignored: the policy works as it did before the upgrade. A rule with an unknown field
+ * would match more than it should, and is not understood.
+ */
+export function readStoredPolicy(resource: unknown): ReturnType<typeof readPolicy> & { ignored: string[] } {
+  const copy: unknown = structuredClone(resource);
+  const issues = deadLetterPolicySchema.safeParse(copy).error?.issues ?? [];
+  const ignored = issues.flatMap((issue) => {
+    if (issue.code !== 'unrecognized_keys' || issue.path[1] === 'rules') return [];
+    const parent = issue.path.reduce<unknown>((value, key) => Reflect.get(Object(value), key), copy);
+    for (const key of issue.keys) Reflect.deleteProperty(Object(parent), key);
+    return issue.keys.map((key) => [...issue.path, key].join('.'));
+  });
+  return { ...readPolicy(copy), ignored };
+}
+
 function sameQueueTwice(policies: readonly Policy[]): PolicyProblem[] {
   return policies.flatMap(({ queue, name }, index) => {
     const first = policies.find((policy) => policy.queue === queue);

@@ -26,9 +26,9 @@ export function explainIssue(issue: z.core.$ZodIssue): PolicyProblem[] {
         },
       ];
     case 'too_small':
-      return [{ path, message: `${shown(issue.input)}must ${bound(issue.origin, 'least', issue.minimum)}` }];
+      return [{ path, message: shown(issue.input) + bound(issue, 'least', issue.minimum) }];
     case 'too_big':
-      return [{ path, message: `${shown(issue.input)}must ${bound(issue.origin, 'most', issue.maximum)}` }];
+      return [{ path, message: shown(issue.input) + bound(issue, 'most', issue.maximum) }];
     default:
       return [{ path, message: `${shown(issue.input)}${issue.message}` }];
   }
@@ -38,9 +38,13 @@ function shown(input: unknown): string {
   return typeof input === 'object' || input === undefined ? '' : `${JSON.stringify(input)} `;
 }
 
-function bound(origin: string, side: 'least' | 'most', limit: number | bigint): string {
-  return origin === 'array' ? `have at ${side} ${limit} entries` : `be at ${side} ${limit}`;
+/** Of a text, the schema says in words what it takes. */
+function bound({ origin, message }: SizeIssue, side: 'least' | 'most', limit: number | bigint): string {
+  if (origin === 'string') return message;
+  return origin === 'array' ? `must have at ${side} ${limit} entries` : `must be at ${side} ${limit}`;
 }
+
+type SizeIssue = z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig;
 
 const articles: Record<string, string> = {
   object: 'a mapping',

@@ -1,66 +1,151 @@
 import { z } from 'zod';
 import { giftStates } from '../domain/gifts/gift.ts';
-import { durationPattern, durationSeconds } from './duration.ts';
+import { durationPattern, durationSeconds, maxDurationLength } from './duration.ts';
 import type { Policy, PolicyRule } from './policy.ts';
 
-const duration = z
+const noDuration = 'is no duration; write it like 30s, 5m, 12h or 7d';
+const duration = (what: string) =>
+  z
+    .string()
+    .min(1, noDuration)
+    .max(maxDurationLength, { error: noDuration, abort: true })
+    .regex(durationPattern, noDuration)
+    .describe(`${what}; a duration such as 30s, 5m, 12h or 7d.`);
+const noRuleName = 'must be lower-case letters, digits and -, at most 63';
+const ruleName = z
   .string()
-  .regex(durationPattern, 'is no duration; write it like 30s, 5m, 12h or 7d')
-  .describe('a duration such as 30s, 5m, 12h or 7d');
-const ruleName = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and -');
+  .max(63, { error: noRuleName, abort: true })
+  .regex(/^[a-z][a-z0-9-]*$/, noRuleName)
+  .describe('Name of the rule in records, logs and tables: lower-case letters, digits and -.');
 
-const matchSchema = z.strictObject({
-  classes: z
-    .array(z.enum(['transient', 'permanent', 'poison', 'unknown']))
-    .min(1)
-    .optional(),
-  giftStates: z.array(z.enum(giftStates)).min(1).optional(),
-  types: z
-    .array(z.enum(['gift.deliver', 'delivery.send']))
-    .min(1)
-    .optional(),
-  reasons: z.array(z.string().min(1).max(256)).min(1).max(100).optional(),
-  minAge: duration.optional(),
-  maxAge: duration.optional(),
-  minRedrives: z.int().min(0).max(1_000).optional(),
-  maxRedrives: z.int().min(0).max(1_000).optional(),
-});
+const matchSchema = z
+  .strictObject({
+    classes: z
+      .array(z.enum(['transient', 'permanent', 'poison', 'unknown']))
+      .min(1)
+      .max(4)
+      .optional()
+      .describe('Why the message died; one that the queue moved by itself is unknown.'),
+    giftStates: z
+      .array(z.enum(giftStates))
+      .min(1)
+      .max(giftStates.length)
+      .optional()
+      .describe("The gift's state when the run looks at the message."),
+    types: z
+      .array(z.enum(['gift.deliver', 'delivery.send']))
+      .min(1)
+      .max(2)
+      .optional()
+      .describe('Type of the message.'),
+    reasons: z
+      .array(z.string().min(1, 'must not be empty').max(256, 'must have at most 256 characters'))
+      .min(1)
+      .max(100)
+      .optional()
+      .describe('Code of the failure that the message died of, such as mail_unreachable.'),
+    minAge: duration('Least time since the message was sent').optional(),
+    maxAge: duration('Most time since the message was sent').optional(),
+    minRedrives: z.int().min(0).max(1_000).optional().describe('Least number of earlier redrives.'),
+    maxRedrives: z.int().min(0).max(1_000).optional().describe('Most number of earlier redrives.'),
+  })
+  .describe(
+    'What a message must be like. All criteria that are given have to hold; {} matches every message.',
+  );
 
 const ruleSchema = z.strictObject({
   name: ruleName,
   match: matchSchema,
-  verdict: z.enum(['redrive', 'quarantine', 'discard', 'wait']),
+  verdict: z
+    .enum(['redrive', 'quarantine', 'discard', 'wait'])
+    .describe(
+      'redrive: send it to its queue again. quarantine: keep it in the database, fail its gift and return the money. discard: delete it. wait: leave it where it is.',
+    ),
 });
 
 const specSchema = z.strictObject({
-  queue: z.enum(['gifts']),
-  suspend: z.boolean().default(false),
-  dryRun: z.boolean().default(false),
+  queue: z
+    .enum(['gifts'])
+    .describe('Role of the queue. Its dead-letter queue is found through its redrive policy.'),
+  suspend: z
+    .boolean()
+    .default(false)
+    .describe('True: runs look at nothing, and one that is under way stops at its next batch.'),
+  dryRun: z
+    .boolean()
+    .default(false)
+    .describe('True: runs look and report what they would do, but send, delete and change nothing.'),
   limits: z
     .strictObject({
       // SQS lets 120,000 messages of a queue be in flight; a run holds what it looks at.
-      maxMessages: z.int().min(1).max(100_000).default(10_000),
-      ratePerSecond: z.int().min(1).max(100_000).default(200),
-      maxRedrives: z.int().min(0).max(1_000).default(3),
-      quarantineMinAge: duration.default('10m'),
+      maxMessages: z
+        .int()
+        .min(1)
+        .max(100_000)
+        .default(10_000)
+        .describe('Dead letters that one run looks at, at most.'),
+      ratePerSecond: z.int().min(1).max(100_000).default(200).describe('Messages redriven per second.'),
+      maxRedrives: z
+        .int()
+        .min(0)
+        .max(1_000)
+        .default(3)
+        .describe('A message that died after so many redrives, and of its own fault, is quarantined.'),
+      quarantineMinAge: duration('Dead for less than this, a message is never quarantined').default('10m'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('What one run may do.'),
   circuitBreaker: z
     .strictObject({
-      window: duration.default('10m'),
-      maxFailureRatio: z.number().min(0).max(1).default(0.5),
-      minSamples: z.int().min(1).max(100_000).default(20),
+      window: duration('How long a redrive counts, and how long the open circuit waits').default('10m'),
+      maxFailureRatio: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0.5)
+        .describe('Share of the redriven messages that died again, above which the circuit opens.'),
+      minSamples: z
+        .int()
+        .min(1)
+        .max(100_000)
+        .default(20)
+        .describe('With fewer redrives within the window the share says nothing.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Stops redriving while it does not help.'),
   quarantineBreaker: z
     .strictObject({
-      window: duration.default('1h'),
-      maxRatio: z.number().min(0).max(1).default(0.3),
-      minSamples: z.int().min(1).max(100_000).default(10),
-      maxCount: z.int().min(1).max(1_000_000).optional(),
+      window: duration('How long a death counts').default('1h'),
+      maxRatio: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0.3)
+        .describe(
+          'Share of the gifts that ended within the window which died, above which the breaker trips.',
+        ),
+      minSamples: z
+        .int()
+        .min(1)
+        .max(100_000)
+        .default(10)
+        .describe('With fewer dead within the window the share says nothing.'),
+      maxCount: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .optional()
+        .describe('Dead within the window, whatever their share, above which the breaker trips.'),
     })
-    .prefault({}),
-  rules: z.array(ruleSchema).min(1).max(100),
+    .prefault({})
+    .describe(
+      'Stops quarantining, until a person releases it, when so many die that it is hardly their own fault.',
+    ),
+  rules: z
+    .array(ruleSchema)
+    .min(1)
+    .max(100)
+    .describe('What happens to a dead letter: the first rule that matches decides; what none matches waits.'),
 });
 
 /** A DeadLetterPolicy, `largesse.dev/v1alpha1`: the same for a file and for the custom resource. */

@@ -1,26 +1,28 @@
 import { readFile } from 'node:fs/promises';
 import { defaultPolicy } from './default-policy.ts';
+import type { FoundPolicy, PolicySource } from './found-policy.ts';
 import type { Policy } from './policy.ts';
 import { PolicyError, parsePolicies } from './policy-document.ts';
-import type { PolicyStatus } from './status.ts';
-
-/** Where policies come from and, where somebody keeps it, where their status goes. */
-export type PolicySource = {
-  /** @throws PolicyError when what is there can't be used */
-  load: () => Promise<Policy[]>;
-  /** the status that was published last */
-  previousStatus?: (policy: Policy) => Promise<PolicyStatus | null>;
-  /** once, at the end of a run */
-  publishStatus?: (policy: Policy, status: PolicyStatus) => Promise<void>;
-};
 
 /** Policies of a file, or the built-in one. A file keeps no status: the log line of the run carries it. */
 export function policyFile(path: string | undefined): PolicySource {
   return {
     load: async () =>
-      path === undefined
+      (path === undefined
         ? parsePolicies(JSON.stringify(defaultPolicy), 'the built-in policy')
-        : parsePolicies(await read(path), path),
+        : parsePolicies(await read(path), path)
+      ).map(toFound),
+  };
+}
+
+function toFound(policy: Policy): FoundPolicy {
+  return {
+    name: policy.name,
+    generation: policy.generation,
+    content: { policy },
+    previousStatus: null,
+    publish: () => Promise.resolve(),
+    follow: () => ({ stopped: new AbortController().signal, end: () => undefined }),
   };
 }
 

@@ -9,12 +9,12 @@ import { quarantineRules } from './built-in-rules.ts';
 import { CircuitWatch } from './circuit-watch.ts';
 import { decide } from './decide.ts';
 import { gather } from './gather.ts';
-import { acquireLease, type Lease } from './lease.ts';
+import { acquireLease } from './lease.ts';
 import type { Policy } from './policy.ts';
 import { candidateKeys, holdQuarantines, type Release } from './quarantine-hold.ts';
 import { watchQuarantine } from './quarantine-watch.ts';
 import { heldByAnother, moveTaskActive, refusal, suspended } from './refusals.ts';
-import type { LetterResult, ReconcilerDeps, Run } from './run.ts';
+import { bothRights, type LetterResult, type ReconcilerDeps, type Right, type Run } from './run.ts';
 import { countResults, type Findings, judgeRun, type RunReport, storedCounts } from './run-report.ts';
 import type { Judgement } from './seen-letter.ts';
 import { gatherSurroundings, sweep } from './sweep.ts';
@@ -28,6 +28,8 @@ export type ReconcileOptions = {
   signal: AbortSignal;
   /** what a person lets happen to what the quarantine breaker holds */
   release?: Release | null;
+  /** a right besides the lease of the queue, without which the run does nothing either */
+  right?: Right;
   leaseTtlSeconds?: number;
   /** hides messages from others while the run has them, renewed at half of it */
   visibilityTimeoutSeconds?: number;
@@ -61,16 +63,16 @@ export async function reconcile(
       'messaging.system': 'aws_sqs',
       'largesse.dry_run': run.dryRun,
     };
+    const lease = options.right === undefined ? taken.lease : bothRights(taken.lease, options.right);
     return await inSpan(`reconcile ${policy.queue}`, { attributes }, () =>
-      runUnderLease({ ...deps, ...run, lease: taken.lease }, options),
+      runUnderLease({ ...deps, ...run, lease }, options),
     );
   } finally {
     await taken.lease.release();
   }
 }
 
-type Leased = ReconcilerDeps &
-  Pick<Run, 'id' | 'policy' | 'dryRun' | 'startedAt' | 'clock'> & { lease: Lease };
+type Leased = ReconcilerDeps & Pick<Run, 'id' | 'policy' | 'dryRun' | 'startedAt' | 'clock' | 'lease'>;
 
 async function runUnderLease(leased: Leased, options: ReconcileOptions): Promise<RunReport> {
   const { db, clients, policy } = leased;
@@ -135,7 +137,18 @@ async function work(run: Run, options: ReconcileOptions): Promise<Findings> {
   const findings = { results, depth: queue.depth, scanComplete: complete, quarantine };
   const swept = run.stop.aborted ? null : await sweep(run, surroundings, { complete, results });
   const parked = (await countParked(db, policy.queue)) + (run.dryRun ? plannedToPark(judgements) : 0);
-  return { ...findings, parked, circuit: run.circuit.circuit, stuck: surroundings.stuck, sweep: swept };
+  return {
+    ...findings,
+    parked,
+    circuit: run.circuit.circuit,
+    stuck: surroundings.stuck,
+    sweep: swept,
+    stoppedBecause: run.stop.aborted ? sentenceOf(run.stop.reason) : null,
+  };
+}
+
+function sentenceOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason);
 }
 
 function plannedToPark(judgements: readonly Judgement[]): number {

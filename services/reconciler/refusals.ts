@@ -28,6 +28,7 @@ export function refusal(
       parked: 0,
       stuck: null,
       sweep: null,
+      stoppedBecause: null,
     }),
     circuit: null,
     quarantine: null,

@@ -77,6 +77,8 @@ export type Findings = {
   parked: number;
   stuck: Surroundings['stuck'] | null;
   sweep: SweepResult | null;
+  /** what ended the run before its end; null: nothing did */
+  stoppedBecause: string | null;
 };
 
 /** Counts are the same for a dry run and for the real one: what is planned counts as done. Pure. */
@@ -112,7 +114,8 @@ export function countResults({ results, depth, parked, stuck, sweep }: Findings)
 /** What stands against "converged", the graver first. Pure. */
 export function judgeRun(findings: Findings): { outcome: RunOutcome; reasons: string[] } {
   const needsPerson = findingsOf(forPerson, findings);
-  const again = findingsOf(forAgain, findings);
+  const stopped = findings.stoppedBecause === null ? [] : [`stopped early: ${findings.stoppedBecause}`];
+  const again = [...findingsOf(forAgain, findings), ...stopped];
   const outcome = needsPerson.length > 0 ? 'needs_person' : again.length > 0 ? 'again' : 'converged';
   return { outcome, reasons: [...needsPerson, ...again] };
 }

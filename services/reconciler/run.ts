@@ -8,7 +8,6 @@ import type { DeadLetters } from '../queue/dead-letters.ts';
 import type { QueueClients } from '../queue/sqs.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { CircuitWatch } from './circuit-watch.ts';
-import type { Lease } from './lease.ts';
 import type { Policy } from './policy.ts';
 import type { Judgement } from './seen-letter.ts';
 import type { DeliverySilence } from './sweep-decision.ts';
@@ -24,6 +23,27 @@ export type ReconcilerDeps = {
   silence: DeliverySilence;
 };
 
+/** The right to work alone, for as long as it lasts. */
+export type Right = {
+  /** aborted once it is known to be lost; the reason is a sentence */
+  lost: AbortSignal;
+  /** by the local clock */
+  isValid: () => boolean;
+};
+
+/** A right that can be asked for, and is prolonged by it, right before something is done. */
+export type ConfirmedRight = Right & { confirm: () => Promise<boolean> };
+
+/** Both: what is confirmed by one must not have been lost to the other. */
+export function bothRights(one: ConfirmedRight, other: Right): ConfirmedRight {
+  const isValid = () => one.isValid() && other.isValid();
+  return {
+    lost: AbortSignal.any([one.lost, other.lost]),
+    isValid,
+    confirm: async () => (await one.confirm()) && isValid(),
+  };
+}
+
 /** `unknown`: the queue service does not list move tasks, and a redrive from its own console would not be noticed. */
 export type MoveTaskKnowledge = 'known' | 'unknown';
 
@@ -35,7 +55,7 @@ export type Run = ReconcilerDeps & {
   startedAt: Date;
   /** goes on from `startedAt` */
   clock: Clock;
-  lease: Lease;
+  lease: ConfirmedRight;
   circuit: CircuitWatch;
   /** whether the queue service tells of redrives of its own */
   moveTasks: MoveTaskKnowledge;

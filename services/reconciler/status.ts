@@ -1,29 +1,11 @@
-import type { RunCounts, RunOutcome, RunReport } from './run-report.ts';
-
-export type Condition = {
-  type: 'Ready' | 'Succeeded' | 'CircuitClosed' | 'QuarantineAllowed' | 'MoveTasksListed';
-  status: 'True' | 'False' | 'Unknown';
-  /** CamelCase, for programs */
-  reason: string;
-  /** for people */
-  message: string;
-  /** RFC 3339; moves only when `status` does */
-  lastTransitionTime: string;
-  observedGeneration?: number;
-};
-
-/** `status` of a DeadLetterPolicy. Counts only: its size does not grow with the queue. */
-export type PolicyStatus = {
-  observedGeneration?: number;
-  conditions: Condition[];
-  lastRun?: { startedAt: string; finishedAt: string; dryRun: boolean } & Pick<
-    RunCounts,
-    'scanned' | 'redriven' | 'quarantined' | 'discarded' | 'waiting' | 'errors'
-  >;
-  deadLetters?: number;
-};
+import type { PolicyProblem } from './policy-checks.ts';
+import type { Condition, PolicyStatus } from './policy-status.ts';
+import type { RunOutcome, RunReport } from './run-report.ts';
 
 type Judged = Omit<Condition, 'lastTransitionTime' | 'observedGeneration'>;
+
+/** What a status is about: the policy's generation (a file has none), what it told before, and when it is written. */
+export type StatusScope = { generation: number | null; previous: PolicyStatus | null; at: Date };
 
 /** The status after a run. Conditions that did not change keep their time of transition. Pure. */
 export function statusAfter(
@@ -31,26 +13,19 @@ export function statusAfter(
   report: RunReport,
   generation: number | null,
 ): PolicyStatus {
-  const observed = generation === null ? {} : { observedGeneration: generation };
-  const judged = [
+  const scope = { generation, previous, at: report.finishedAt };
+  const status = judgedStatus(scope, [
     ready(report),
     succeeded(report),
     circuitClosed(report, previous),
     quarantineAllowed(report, previous),
     moveTasksListed(report, previous),
-  ];
-  const conditions = judged.map((condition): Condition => {
-    const before = previous?.conditions.find(({ type }) => type === condition.type);
-    const unchanged = before?.status === condition.status;
-    const lastTransitionTime = unchanged ? before.lastTransitionTime : report.finishedAt.toISOString();
-    return { ...condition, lastTransitionTime, ...observed };
-  });
+  ]);
   // A run that was refused has looked at nothing: what the last one saw still stands.
-  if (report.circuit === null) return { ...previous, ...observed, conditions };
+  if (report.circuit === null) return status;
   const { scanned, redriven, quarantined, discarded, waiting, errors } = report.counts;
   return {
-    ...observed,
-    conditions,
+    ...status,
     lastRun: {
       startedAt: report.startedAt.toISOString(),
       finishedAt: report.finishedAt.toISOString(),
@@ -59,6 +34,51 @@ export function statusAfter(
     },
     deadLetters: deadLettersLeft(report),
   };
+}
+
+/** The status of a policy that can't be used: what is wrong with it, and what was known of its queue. Pure. */
+export function statusOfInvalid(scope: StatusScope, problems: readonly PolicyProblem[]): PolicyStatus {
+  const message = shortened(problems.map((problem) => `${problem.path}: ${problem.message}`).join('; '));
+  return judgedStatus(scope, [
+    { type: 'Ready', status: 'False', reason: 'Invalid', message },
+    {
+      type: 'Succeeded',
+      status: 'Unknown',
+      reason: 'Invalid',
+      message: 'no run with a policy that can not be used',
+    },
+    ...asBeforeAll(scope.previous),
+  ]);
+}
+
+/** The status after a run that could not be made or was cut short by an error. Pure. */
+export function statusAfterFailure(
+  scope: StatusScope,
+  { reason, message }: { reason: string; message: string },
+): PolicyStatus {
+  return judgedStatus(scope, [
+    accepted,
+    { type: 'Succeeded', status: 'False', reason, message: shortened(message) },
+    ...asBeforeAll(scope.previous),
+  ]);
+}
+
+function judgedStatus({ generation, previous, at }: StatusScope, judged: readonly Judged[]): PolicyStatus {
+  const observed = generation === null ? {} : { observedGeneration: generation };
+  const conditions = judged.map((condition): Condition => {
+    const before = previous?.conditions.find(({ type }) => type === condition.type);
+    const unchanged = before?.status === condition.status;
+    const lastTransitionTime = unchanged ? before.lastTransitionTime : at.toISOString();
+    return { ...condition, lastTransitionTime, ...observed };
+  });
+  return { ...previous, ...observed, conditions };
+}
+
+/** However many rules are wrong in however many ways, a status stays small. */
+const mostCharacters = 2_000;
+
+function shortened(message: string): string {
+  return message.length <= mostCharacters ? message : `${message.slice(0, mostCharacters)}…`;
 }
 
 /** A dry run counts what a real one would leave; it leaves everything. */
@@ -70,8 +90,15 @@ function deadLettersLeft({ dryRun, counts }: RunReport): number {
 function ready({ outcome }: RunReport): Judged {
   return outcome === 'suspended'
     ? { type: 'Ready', status: 'False', reason: 'Suspended', message: 'spec.suspend is true' }
-    : { type: 'Ready', status: 'True', reason: 'PolicyAccepted', message: 'the policy is in force' };
+    : accepted;
 }
+
+const accepted: Judged = {
+  type: 'Ready',
+  status: 'True',
+  reason: 'PolicyAccepted',
+  message: 'the policy is in force',
+};
 
 const outcomes: Record<RunOutcome, Pick<Judged, 'status' | 'reason'>> = {
   converged: { status: 'True', reason: 'Converged' },
@@ -81,7 +108,7 @@ const outcomes: Record<RunOutcome, Pick<Judged, 'status' | 'reason'>> = {
 };
 
 function succeeded({ outcome, reasons }: RunReport): Judged {
-  const message = reasons.length > 0 ? reasons.join('; ') : 'nothing is left to do';
+  const message = reasons.length > 0 ? shortened(reasons.join('; ')) : 'nothing is left to do';
   return {
     type: 'Succeeded',
     ...outcomes[outcome],
@@ -141,6 +168,13 @@ function moveTasksListed({ moveTasks }: RunReport, previous: PolicyStatus | null
     default:
       return asBefore(type, previous);
   }
+}
+
+/** Of a queue that nobody has looked at. */
+function asBeforeAll(previous: PolicyStatus | null): Judged[] {
+  return (['CircuitClosed', 'QuarantineAllowed', 'MoveTasksListed'] as const).map((type) =>
+    asBefore(type, previous),
+  );
 }
 
 function asBefore(type: Condition['type'], previous: PolicyStatus | null): Judged {

@@ -179,6 +179,31 @@ export const deadLetterPolicyEnv = {
     .string()
     .optional()
     .describe('Set it to the path of a DeadLetterPolicy in YAML or JSON.'),
+  DEAD_LETTER_POLICY_SOURCE: z
+    .enum(['file', 'kubernetes'])
+    .default('file')
+    .describe('file (default), or kubernetes: the DeadLetterPolicies of the namespace.'),
+  DEAD_LETTER_POLICY_SELECTOR: z
+    .string()
+    .optional()
+    .describe(
+      'Set a label selector where several reconcilers share a namespace: app.kubernetes.io/instance=…',
+    ),
+};
+
+/** Set by kubelet in every pod, but for the first two. */
+export const kubernetesEnv = {
+  RECONCILER_LEASE_NAME: z
+    .string()
+    .regex(/^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/, 'is not the name of a Lease')
+    .default('largesse-reconciler')
+    .describe('Set the name of the Lease that a run holds (default largesse-reconciler).'),
+  KUBECONFIG: z
+    .string()
+    .optional()
+    .describe('Set it to the path of a kubeconfig; left out, the account of the pod.'),
+  KUBERNETES_SERVICE_HOST: z.string().optional().describe('Kubelet sets it in every pod.'),
+  KUBERNETES_SERVICE_PORT: port(443).describe('Kubelet sets it in every pod.'),
 };
 
 export const tracingEnv = {

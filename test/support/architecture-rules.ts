@@ -50,6 +50,8 @@ export const RULES: Readonly<Record<string, Rule>> = {
 
   'the AWS SDK is known to queue only': only(/^@(aws-sdk|smithy|aws-crypto)\//, ['queue']),
 
+  'the Kubernetes client is known to reconciler only': only(/^@kubernetes\//, ['reconciler']),
+
   'Express is known to api only': only(/^(express|helmet|swagger-ui-dist)(\/|$)/, ['api']),
 
   'winston, prom-client and OpenTelemetry are known to observability only': only(

@@ -96,6 +96,13 @@ const BROKEN: Record<string, { sources: Record<string, string>; says: string[] }
       'services/api/app.ts: imports @smithy/node-http-handler',
     ],
   },
+  'the Kubernetes client is known to reconciler only': {
+    sources: {
+      'services/api/app.ts': "import { KubeConfig } from '@kubernetes/client-node';",
+      'services/reconciler/kubernetes/kubeconfig.ts': "import '@kubernetes/client-node';",
+    },
+    says: ['services/api/app.ts: imports @kubernetes/client-node'],
+  },
   'Express is known to api only': {
     sources: {
       'services/consumer/main.ts': "import express from 'express';",

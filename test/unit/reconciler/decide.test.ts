@@ -103,6 +103,7 @@ describe('old and new side by side: a message of another release', () => {
         parked: 0,
         stuck: null,
         sweep: null,
+        stoppedBecause: null,
       });
     };
     expect(outcomeAt(86_400).outcome).toBe('converged');
@@ -180,6 +181,7 @@ describe('properties', () => {
             parked: 0,
             stuck: null,
             sweep: null,
+            stoppedBecause: null,
           });
         const planned = counts(judgements.map((judgement) => ({ ...judgement, outcome: 'planned' })));
         const applied = counts(

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
+import type { PolicyStatus } from '../../../services/reconciler/policy-status.ts';
 import { refusal, suspended } from '../../../services/reconciler/refusals.ts';
 import type { RunReport } from '../../../services/reconciler/run-report.ts';
-import { type PolicyStatus, statusAfter } from '../../../services/reconciler/status.ts';
+import { statusAfter } from '../../../services/reconciler/status.ts';
 import { standardPolicy } from './letters.ts';
 
 const at = (minute: number) => new Date(Date.UTC(2026, 10, 21, 12, minute));

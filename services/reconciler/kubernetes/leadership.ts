@@ -1,0 +1,144 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import {
+  givenBack,
+  type LeaseObject,
+  type LeaseSpec,
+  renewed,
+  type Sighting,
+  stepTowardsLease,
+  takenBy,
+} from './lease-record.ts';
+import type { Leases } from './leases.ts';
+
+export type LeadershipTimes = {
+  /** others take a Lease that was not renewed for so long */
+  durationSeconds: number;
+  /** its holder counts it as lost earlier, so that never two believe that they have it */
+  holdSeconds: number;
+  renewSeconds: number;
+};
+
+const standardTimes: LeadershipTimes = { durationSeconds: 30, holdSeconds: 20, renewSeconds: 5 };
+
+export type LeadershipOptions = {
+  /** who we are, for people: pod and run */
+  identity: string;
+  signal: AbortSignal;
+  onRenewalFailed: (error: unknown) => void;
+  times?: LeadershipTimes;
+};
+
+/**
+ * Takes the Lease, or says who is alive in it. A holder that died is waited for, for as long as its Lease says.
+ * @throws KubernetesError
+ */
+export async function takeLeadership(
+  leases: Leases,
+  options: LeadershipOptions,
+): Promise<{ leadership: Leadership } | { heldBy: string }> {
+  const { identity, times = standardTimes, signal } = options;
+  let first: Sighting | null = null;
+  for (;;) {
+    const askedAtMs = performance.now();
+    const lease = await leases.find();
+    first ??= { spec: lease?.spec, atMs: performance.now() };
+    const step = stepTowardsLease(first, lease?.spec, performance.now());
+    if (step.kind === 'taken') return { heldBy: step.holder };
+    if (step.kind === 'wait') await wait(step.ms, undefined, { signal });
+    else {
+      const spec = takenBy(lease?.spec, identity, times.durationSeconds, new Date());
+      const taken = await (lease === null ? leases.create(spec) : leases.replace(lease, spec));
+      // Else somebody was faster, and the next look shows a Lease that was not there at the first.
+      if (taken !== null) return { leadership: new Leadership(leases, taken, askedAtMs, options) };
+    }
+  }
+}
+
+/** The right to reconcile alone, for as long as the API server confirms it. Prolongs itself until `release`. */
+export class Leadership {
+  readonly #leases: Leases;
+  readonly #options: LeadershipOptions;
+  readonly #times: LeadershipTimes;
+  readonly #lost = new AbortController();
+  #lease: LeaseObject;
+  #validUntilMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #renewal: Promise<unknown> = Promise.resolve();
+
+  constructor(leases: Leases, lease: LeaseObject, askedAtMs: number, options: LeadershipOptions) {
+    this.#leases = leases;
+    this.#lease = lease;
+    this.#options = options;
+    this.#times = options.times ?? standardTimes;
+    this.#holdFrom(askedAtMs);
+    this.#renewLater(this.#times.renewSeconds * 1_000);
+  }
+
+  /** Aborted once the Lease is known to be lost; the reason is a sentence. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** By our own clock: a process that was paused for too long sees it before anything else has run. */
+  isValid(): boolean {
+    return !this.#lost.signal.aborted && performance.now() < this.#validUntilMs;
+  }
+
+  /** Asks whether the Lease is still in our name, also after a time in which nobody could be asked. */
+  async isOurs(): Promise<boolean> {
+    const lease = await this.#leases.find();
+    return lease?.spec?.holderIdentity === this.#options.identity;
+  }
+
+  /** The next run need not wait. A Lease that could not be given back is free after its time. */
+  async release(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#renewal;
+    if (await this.isOurs()) await this.#replace(givenBack);
+  }
+
+  #holdFrom(askedAtMs: number): void {
+    this.#validUntilMs = askedAtMs + this.#times.holdSeconds * 1_000;
+  }
+
+  #renewLater(pauseMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#renewal = this.#renew().then((nextMs) => {
+        if (!this.#lost.signal.aborted) this.#renewLater(nextMs);
+      });
+    }, pauseMs);
+  }
+
+  /** @returns milliseconds until the next time */
+  async #renew(): Promise<number> {
+    const { renewSeconds, holdSeconds } = this.#times;
+    const askedAtMs = performance.now();
+    try {
+      if (await this.#replace(renewed)) this.#holdFrom(askedAtMs);
+      else this.#lose('the Lease is gone or was taken by another run');
+      return renewSeconds * 1_000;
+    } catch (error) {
+      this.#options.onRenewalFailed(error);
+      if (!this.isValid()) this.#lose(`the Lease could not be renewed for ${holdSeconds} s`);
+      return renewSeconds * 400;
+    }
+  }
+
+  /** An answer that got lost, or a label that a person added, makes our copy old: then once more, if it is still ours. */
+  async #replace(change: (spec: LeaseSpec, now: Date) => LeaseSpec): Promise<boolean> {
+    for (const lease of [this.#lease, null]) {
+      const seen = lease ?? (await this.#leases.find());
+      if (seen?.spec?.holderIdentity !== this.#options.identity) return false;
+      const written = await this.#leases.replace(seen, change(seen.spec, new Date()));
+      if (written !== null) {
+        this.#lease = written;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #lose(why: string): void {
+    this.#lost.abort(new Error(why));
+  }
+}

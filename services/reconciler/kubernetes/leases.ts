@@ -1,0 +1,61 @@
+import type { ApiClient } from './api-client.ts';
+import { hasStatus } from './kubernetes-error.ts';
+import type { LeaseObject, LeaseSpec } from './lease-record.ts';
+
+/** The three requests on one Lease. */
+export class Leases {
+  readonly #client: ApiClient;
+  readonly #name: string;
+
+  constructor(client: ApiClient, name: string) {
+    this.#client = client;
+    this.#name = name;
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  async find(): Promise<LeaseObject | null> {
+    try {
+      return await this.#client.request<LeaseObject>({ method: 'GET', path: this.#path });
+    } catch (error) {
+      if (hasStatus(error, 404)) return null;
+      throw error;
+    }
+  }
+
+  /** Null: somebody was faster. */
+  create(spec: LeaseSpec): Promise<LeaseObject | null> {
+    const { namespace } = this.#client;
+    const body = this.#object({ metadata: { name: this.#name, namespace }, spec });
+    return unlessBeaten(this.#client.request<LeaseObject>({ method: 'POST', path: this.#folder, body }));
+  }
+
+  /** Null: somebody has changed or removed it since it was read. */
+  replace(seen: LeaseObject, spec: LeaseSpec): Promise<LeaseObject | null> {
+    const body = this.#object({ ...seen, spec });
+    return unlessBeaten(this.#client.request<LeaseObject>({ method: 'PUT', path: this.#path, body }));
+  }
+
+  get #folder(): string {
+    return `/apis/coordination.k8s.io/v1/namespaces/${this.#client.namespace}/leases`;
+  }
+
+  get #path(): string {
+    return `${this.#folder}/${this.#name}`;
+  }
+
+  #object(lease: LeaseObject) {
+    return { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', ...lease };
+  }
+}
+
+async function unlessBeaten<Answer>(request: Promise<Answer>): Promise<Answer | null> {
+  try {
+    return await request;
+  } catch (error) {
+    if (hasStatus(error, 409) || hasStatus(error, 404)) return null;
+    throw error;
+  }
+}

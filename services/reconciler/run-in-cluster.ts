@@ -1,0 +1,39 @@
+import { type ClusterOptions, openCluster } from './kubernetes/open-cluster.ts';
+import type { ReconcilerDeps } from './run.ts';
+import { type RunPoliciesOptions, runPolicies } from './run-policies.ts';
+import { exitCodes } from './run-report.ts';
+
+/**
+ * All policies of the namespace, under the Lease.
+ * @throws KubernetesError when nothing could be begun
+ */
+export async function runInCluster(
+  deps: ReconcilerDeps,
+  cluster: ClusterOptions,
+  options: RunPoliciesOptions,
+): Promise<number> {
+  const { log } = deps;
+  const opened = await openCluster(cluster);
+  if ('heldBy' in opened) {
+    log.warn('another run has the Lease: nothing was looked at', {
+      event: 'lease_held',
+      lease: cluster.leaseName,
+      holder: opened.heldBy,
+    });
+    return exitCodes.again;
+  }
+  try {
+    const policies = await opened.source.load();
+    if (policies.length > 0) return await runPolicies(deps, policies, { ...options, right: opened.right });
+    log.error(
+      'there is no DeadLetterPolicy here, so nothing looks at dead letters; spec.suspend stops one with a word',
+      {
+        event: 'no_policies',
+        selector: cluster.selector,
+      },
+    );
+    return exitCodes.needs_person;
+  } finally {
+    await opened.close();
+  }
+}
