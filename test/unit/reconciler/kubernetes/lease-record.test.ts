@@ -1,0 +1,60 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  givenBack,
+  type LeaseSpec,
+  renewed,
+  type Sighting,
+  stepTowardsLease,
+  takenBy,
+} from '../../../../services/reconciler/kubernetes/lease-record.ts';
+
+const at = (second: number) => new Date(Date.UTC(2026, 10, 28, 12, 0, second));
+const held: LeaseSpec = takenBy(undefined, 'first', 30, at(0));
+const seenAt = (atMs: number, spec: LeaseSpec | undefined = held): Sighting => ({ spec, atMs });
+
+describe('a Lease', () => {
+  test.each<[string, LeaseSpec | undefined]>([
+    ['that does not exist', undefined],
+    ['that was given back', givenBack(held, at(5))],
+    ['that names nobody', { ...held, holderIdentity: '' }],
+    ['that says nothing', {}],
+  ])('%s is taken at once', (_what, spec) => {
+    expect(stepTowardsLease(seenAt(0, spec), spec, 0)).toEqual({ kind: 'take' });
+  });
+
+  test('P40: of a holder that nobody hears of is looked at until its time is over, and then taken', () => {
+    expect(stepTowardsLease(seenAt(1_000), held, 1_000)).toEqual({ kind: 'wait', ms: 2_000 });
+    expect(stepTowardsLease(seenAt(1_000), held, 30_500)).toEqual({ kind: 'wait', ms: 500 });
+    expect(stepTowardsLease(seenAt(1_000), held, 31_000)).toEqual({ kind: 'take' });
+  });
+
+  test.each<[string, LeaseSpec]>([
+    ['has renewed it', renewed(held, at(5))],
+    ['took it meanwhile', takenBy(held, 'second', 30, at(40))],
+    ['took it again', takenBy(held, 'first', 30, at(0))],
+  ])('of a holder that %s is left to it', (_what, now) => {
+    const step = stepTowardsLease(seenAt(0), now, 60_000);
+    expect(step).toEqual({ kind: 'taken', holder: now.holderIdentity });
+  });
+
+  test('that came into being after the first look belongs to whoever made it', () => {
+    const first: Sighting = { spec: undefined, atMs: 0 };
+    expect(stepTowardsLease(first, held, 60_000)).toEqual({ kind: 'taken', holder: 'first' });
+  });
+
+  test('no two clocks are compared: a holder whose clock is a year behind, or ahead, is alive all the same', () => {
+    for (const year of [2025, 2027]) {
+      const spec = takenBy(undefined, 'first', 30, new Date(Date.UTC(year, 0)));
+      expect(stepTowardsLease(seenAt(0, spec), spec, 29_999)).toMatchObject({ kind: 'wait' });
+      const later = renewed(spec, new Date(Date.UTC(year, 0, 1, 0, 0, 5)));
+      expect(stepTowardsLease(seenAt(0, spec), later, 30_000)).toMatchObject({ kind: 'taken' });
+    }
+  });
+
+  test('counts its changes of hands, and its times have the six digits that Kubernetes wants', () => {
+    const second = takenBy(held, 'second', 30, at(40));
+    expect([held.leaseTransitions, second.leaseTransitions]).toEqual([0, 1]);
+    expect(second.acquireTime).toBe('2026-11-28T12:00:40.000000Z');
+    expect(givenBack(second, at(41))).not.toHaveProperty('holderIdentity');
+  });
+});
