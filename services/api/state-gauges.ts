@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { readMonths } from '../database/queries/months.ts';
 import { readOldestAges } from '../database/queries/queue-activity.ts';
 import { countRedriven, readLastRuns } from '../database/queries/reconciler-runs.ts';
 import type { Database } from '../database/schema.ts';
@@ -21,7 +22,7 @@ const ledgerEveryMs = 60_000;
 const ledgerRetryMs = 300_000;
 
 /**
- * Gauges of what is the same for all processes: queues, outbox, ledger, the reconciler's runs. Every API process shows
+ * Gauges of what is the same for all processes: queues, outbox, ledger, months, the reconciler's runs. Every API process shows
  * them, so a query takes their maximum and not their sum.
  *
  * @returns what to run before each scrape
@@ -29,7 +30,7 @@ const ledgerRetryMs = 300_000;
 export function setStateGauges(deps: StateGaugesDeps): () => Promise<void> {
   const setLedger = ledgerGauge(deps);
   return async () => {
-    await Promise.all([setQueues(deps), setReconciler(deps), setLedger()]);
+    await Promise.all([setQueues(deps), setReconciler(deps), setMonths(deps), setLedger()]);
   };
 }
 
@@ -68,6 +69,13 @@ function setDepth({ queueDepth }: Metrics, queue: string, depth: QueueDepth | nu
   for (const [state, messages] of Object.entries(states)) {
     if (messages === undefined) queueDepth.remove({ queue, state });
     else queueDepth.set({ queue, state }, messages);
+  }
+}
+
+async function setMonths({ db, metrics }: StateGaugesDeps): Promise<void> {
+  for (const { table, days_ahead: days, without_month: rows } of await readMonths(db)) {
+    metrics.partitionsAheadDays.set({ table }, days);
+    metrics.rowsWithoutMonth.set({ table }, rows);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { deleteExpiredIdempotencyKeys } from '../database/queries/idempotency.ts';
+import { makeNextMonth } from '../database/queries/months.ts';
 import { deleteEndedBudgets } from '../database/queries/rate-limits.ts';
 import type { Database } from '../database/schema.ts';
 import { expireGifts } from '../domain/gifts/end-gifts.ts';
@@ -24,7 +25,7 @@ export type TimekeeperDeps = {
   remindBeforeSeconds: number;
 };
 
-/** Does what is due: releases scheduled gifts, reminds, expires, forgets old idempotency keys and ended budgets. Any number may run. */
+/** Does what is due: releases scheduled gifts, reminds, expires, forgets old idempotency keys and ended budgets, adds months to tables. Any number may run. */
 export function createTimekeepers(deps: TimekeeperDeps): Loop[] {
   return duties.map(({ name, everyMs, run }) => {
     const setAside = new SetAside({
@@ -62,6 +63,8 @@ function noteSetAside({ logger }: TimekeeperDeps, duty: string, giftId: GiftId, 
 /** Rows per transaction: small enough that nobody waits for its locks. */
 const step = 200;
 const idempotencyKeyDays = 30;
+/** Rows that came before their month was there: a second's work, while everybody waits. */
+const mostMoved = 10_000;
 
 /** @returns how many were done; as many as `limit` means that there may be more */
 type Duty = (deps: TimekeeperDeps, limit: number, except: readonly GiftId[]) => Promise<number>;
@@ -92,6 +95,17 @@ const duties: { name: string; everyMs: number; run: Duty }[] = [
     name: 'delete_ended_budgets',
     everyMs: 60_000,
     run: ({ db }, limit) => db.transaction().execute((trx) => deleteEndedBudgets(trx, limit)),
+  },
+  {
+    // What can't be had now is asked for again in ten minutes, and there are months for it.
+    name: 'make_months',
+    everyMs: 600_000,
+    run: async ({ db, logger }, limit) => {
+      const made = await makeNextMonth(db, mostMoved);
+      if (made === null) return 0;
+      logger.info('a month was added to a table', { event: 'month_made', partition: made });
+      return limit;
+    },
   },
   {
     name: 'close_ledger',

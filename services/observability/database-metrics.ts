@@ -6,7 +6,7 @@ type Make<M extends 'counter' | 'gauge'> = <L extends string>(
   labels: readonly L[],
 ) => M extends 'counter' ? Counter<L> : Gauge<L>;
 
-/** The way to the database, made by the makers of `metrics.ts`. */
+/** The way to the database and how it stands, made by the makers of `metrics.ts`. */
 export function databaseMetrics({ counter, gauge }: { counter: Make<'counter'>; gauge: Make<'gauge'> }) {
   return {
     /** `state`: total, idle, waiting (callers waiting for a connection). */
@@ -25,6 +25,17 @@ export function databaseMetrics({ counter, gauge }: { counter: Make<'counter'>; 
       'database_prepared_statements',
       '1 while statements are prepared by name, 0 behind a pooler that does not follow them.',
       ['pool'],
+    ),
+    /** `table`: those that are divided by month. */
+    partitionsAheadDays: gauge(
+      'partitions_ahead_days',
+      'Days until a month begins that a table has no partition for; below 0 when it has begun.',
+      ['table'],
+    ),
+    rowsWithoutMonth: gauge(
+      'rows_without_month',
+      'Rows in the partition for what belongs to no month that there is, up to ten thousand; must be 0.',
+      ['table'],
     ),
     unboundedSettings: gauge(
       'database_unbounded_settings',

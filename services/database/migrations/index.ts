@@ -22,6 +22,11 @@ import * as giftFilters from './2026-11-28-171-gift-filters.ts';
 import * as lookupVersions from './2026-11-28-180-lookup-versions.ts';
 import * as keyringKeys from './2026-11-28-185-keyring-keys.ts';
 import * as ledgerOwners from './2026-11-28-190-ledger-owners.ts';
+import * as partitions from './2026-11-28-200-partitions.ts';
+import * as monthsPromised from './2026-11-28-201-months-promised.ts';
+import * as monthsAsked from './2026-11-28-202-months-asked.ts';
+import * as monthsApart from './2026-11-28-203-months-apart.ts';
+import * as monthsAhead from './2026-11-28-204-months-ahead.ts';
 import * as slimLedger from './2026-11-28-210-slim-ledger.ts';
 import * as decideWithoutQueries from './2026-11-28-211-decide-without-queries.ts';
 
@@ -65,6 +70,11 @@ export const migrations: Record<string, SchemaMigration> = {
   '2026-11-28-180-lookup-versions': { ...lookupVersions, holds: ['api_keys', 'vouchers'] },
   '2026-11-28-185-keyring-keys': keyringKeys,
   '2026-11-28-190-ledger-owners': { ...ledgerOwners, holds: ['ledger_transfers'] },
+  '2026-11-28-200-partitions': partitions,
+  '2026-11-28-201-months-promised': monthsPromised,
+  '2026-11-28-202-months-asked': monthsAsked,
+  '2026-11-28-203-months-apart': monthsApart,
+  '2026-11-28-204-months-ahead': monthsAhead,
   '2026-11-28-210-slim-ledger': slimLedger,
   '2026-11-28-211-decide-without-queries': decideWithoutQueries,
 };

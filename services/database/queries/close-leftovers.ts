@@ -37,12 +37,12 @@ export async function closeLeftovers(trx: Transaction<Database>, limit: number):
       from orphaned where d.id = orphaned.id
       returning d.id
     ), loose as materialized (
-      select a.id from delivery_attempts a join deliveries d on d.id = a.delivery_id
+      select a.delivery_id, a.number from delivery_attempts a join deliveries d on d.id = a.delivery_id
       where a.outcome = 'started' and d.state <> 'sending'
       limit ${limit} for no key update of a skip locked
     ), superseded as (
       update delivery_attempts a set outcome = 'superseded', finished_at = clock_timestamp()
-      from loose where a.id = loose.id
+      from loose where a.delivery_id = loose.delivery_id and a.number = loose.number
       returning a.id
     )
     select (select count(*) from given_up) + (select count(*) from ended) + (select count(*) from superseded)

@@ -22,6 +22,11 @@ export const frozenMigrations: Readonly<Record<string, string>> = {
   '2026-11-28-180-lookup-versions.ts': '3aff4015183cbf6db6da4e5e49ef3ff2fd85fe31056badf6b93d6d884d405e1a',
   '2026-11-28-185-keyring-keys.ts': '6b7f06394c361eac6aabb2564f9a589af5cdb6086dadd9cd9d739353e76c6baf',
   '2026-11-28-190-ledger-owners.ts': 'deb49b595102eb056539e15f352645ac5842a103134a6f312fc290ed010d6d10',
+  '2026-11-28-200-partitions.ts': '7d23eaaffb9a5d223b1a83a31b26c30dbc15e84c3fe1078048aa152175a99643',
+  '2026-11-28-201-months-promised.ts': 'b2dc3484a8ef353c993de1863dd15efa240ef63647b871201f8cc34b1741f359',
+  '2026-11-28-202-months-asked.ts': '941158bb319d815995cee8b0aa8f4f09f1812b614263458e64a942c67506d095',
+  '2026-11-28-203-months-apart.ts': '4586138fc87bfc48cee911d27bac8f1bff1431d3c4e5a0344e3d2ac4b1075484',
+  '2026-11-28-204-months-ahead.ts': '2b6f5c972925e78f6b3ef1b0077abc07e21278c41f3d063d81b6f0fa4ce06d3a',
   '2026-11-28-210-slim-ledger.ts': '3aafcd7e06a9f37b23543f7ed8c79c2b493e90190522a6929f4037113a4af4b1',
   '2026-11-28-211-decide-without-queries.ts':
     '775612ee054975d4f63e95a44533f787e5cebcbbf69296bbd0b8f745ec5f7f48',
