@@ -1,7 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 
-export const holds = ['audit_records', 'delivery_attempts'];
-export const holdsWrites = ['deliveries'];
+export const holds = ['audit_records', 'deliveries', 'delivery_attempts'];
 
 /**
  * Attempts and audit records are kept by the month, so that a month can be taken off as a whole. The table of before becomes
@@ -55,7 +54,7 @@ const divided: readonly Divided[] = [
 
 /**
  * Where the past ends: as promised and proven. Else, or when an upgrade that stopped halfway goes on so late that the promise
- * is nearly over, the table is read now: for one without rows, the past ends with the month before this one.
+ * is nearly over, the table is read now. Without rows there is no past but the months before this one.
  */
 async function pastBound(db: Kysely<unknown>, { name }: Divided): Promise<string> {
   const { rows } = await sql<{ bound: string; promised: boolean }>`
@@ -67,7 +66,9 @@ async function pastBound(db: Kysely<unknown>, { name }: Divided): Promise<string
     )
     select coalesce(promise.bound, uuid_floor((month + case when used then interval '3 months' else '0' end) at time zone 'UTC'))
       as bound, promise.bound is not null as promised
-    from here left join promise on promise.bound > uuid_floor(now() + interval '14 days')`.execute(db);
+    from here left join promise on used and promise.bound > uuid_floor(now() + interval '14 days')`.execute(
+    db,
+  );
   const [found] = rows;
   if (found === undefined) throw new Error(`where the past of ${name} ends is not known`);
   if (!found.promised) await dropPromise(db, name, name);

@@ -20,17 +20,26 @@ afterAll(() => client.db.destroy());
 async function readTables(db: Kysely<unknown>): Promise<Map<number, string>> {
   const { rows } = await sql<{ id: number; name: string }>`
     select oid::integer as id, relname as name from pg_class
-    where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p') and not relispartition
-      and relname !~ '^kysely_'`.execute(db);
+    where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p') and relname !~ '^kysely_'`.execute(
+    db,
+  );
   return new Map(rows.map((row) => [row.id, row.name]));
 }
 
-/** What a migration locked of what was there before it, beyond reading it. */
+/**
+ * What a migration locked of what was there before it, so that others could not read or write it. Partitions go with their
+ * table, unless they alone are locked.
+ */
 async function readLocked(db: Kysely<unknown>, before: Map<number, string>): Promise<Required<Holds>> {
   const { rows } = await sql<{ id: number; alone: boolean }>`
-    select relation::integer as id, bool_or(mode = 'AccessExclusiveLock') as alone from pg_locks
-    where pid = pg_backend_pid() and locktype = 'relation' and mode <> 'AccessShareLock'
-    group by relation`.execute(db);
+    with locked as (
+      select relation, bool_or(mode = 'AccessExclusiveLock') as alone from pg_locks
+      where pid = pg_backend_pid() and locktype = 'relation' and mode not in ('AccessShareLock', 'ShareUpdateExclusiveLock')
+      group by relation
+    )
+    select relation::integer as id, alone from locked
+    where not exists (select from pg_inherits where inhrelid = relation and inhparent in (select relation from locked)
+      and inhparent = any (${[...before.keys()]}))`.execute(db);
   const names = (alone: boolean) =>
     rows.flatMap((row) => (row.alone === alone ? (before.get(row.id) ?? []) : [])).toSorted();
   return { holds: names(true), holdsWrites: names(false) };
