@@ -59,8 +59,13 @@ function toTrustProxy(text: string | undefined, context: z.RefinementCtx): Trust
   if (/^\d{1,2}$/.test(text)) return Number(text);
   try {
     return readNetworks(text);
-  } catch {
-    context.addIssue('is neither a number of proxies nor a list of networks');
+  } catch (error) {
+    const everybody = error instanceof Error && error.message.includes('is everybody');
+    context.addIssue(
+      everybody
+        ? 'trusts everybody, so that anybody could say who they are: name the networks of your proxies'
+        : 'is neither a number of proxies nor a list of networks',
+    );
     return z.NEVER;
   }
 }

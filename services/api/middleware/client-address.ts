@@ -31,7 +31,8 @@ export function readNetworks(text: string): string[] {
 
 /** One subscriber has one IPv4 address, but a whole /64 of IPv6: by single address such a budget would have no end. */
 export function networkOf(address: Address): string {
-  if (address.kind() === 'ipv4') return address.toString();
+  const v4 = heldIPv4(address);
+  if (v4) return v4.toString();
   const { parts } = address as ipaddr.IPv6;
   return parts
     .slice(0, 4)
@@ -48,6 +49,22 @@ function readAddress(text: string): Address | null {
   if (!v6.includes(':') || !ipaddr.IPv6.isValid(v6)) return null;
   const address = ipaddr.IPv6.parse(v6);
   return address.isIPv4MappedAddress() ? address.toIPv4Address() : address;
+}
+
+/** Ways to write an IPv4 address as an IPv6 one, by the two of its eight parts that hold it. */
+const holders: Readonly<Record<string, number>> = { rfc6145: 6, rfc6052: 6, '6to4': 1 };
+
+/**
+ * The subscriber behind a translator (NAT64, SIIT) or a 6to4 tunnel is the IPv4 address inside: by the /64 around it, all of them
+ * would share one budget, and whoever has a tunnel would have 65,536. Only for the budget: nobody is trusted as what they hold.
+ */
+function heldIPv4(address: Address): ipaddr.IPv4 | null {
+  if (address.kind() === 'ipv4') return address as ipaddr.IPv4;
+  const { parts: all } = address as ipaddr.IPv6;
+  const at = holders[address.range()];
+  if (at === undefined) return null;
+  const parts = all.slice(at, at + 2);
+  return new ipaddr.IPv4(parts.flatMap((part) => [part >> 8, part & 0xff]));
 }
 
 type Trusts = (address: Address, hop: number) => boolean;
@@ -88,9 +105,15 @@ const named: Readonly<Record<string, string[]>> = {
 
 function toRanges(text: string): [Address, number][] {
   return (named[text] ?? [text]).map((network) => {
-    if (ipaddr.isValidCIDR(network)) return ipaddr.parseCIDR(network);
-    const address = readAddress(network);
+    const [, base = '', length] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(network) ?? [];
+    const address = readAddress(base);
     if (address === null) throw new Error(`"${network}" is no network`);
-    return [address, address.kind() === 'ipv4' ? 32 : 128];
+    const most = address.kind() === 'ipv4' ? 32 : 128;
+    // Of an IPv4 network that is written as an IPv6 one, the length counts what is around it as well.
+    const around = most === 32 && base.includes(':') ? 96 : 0;
+    const bits = length === undefined ? most : Number(length) - around;
+    if (bits < 0 || bits > most) throw new Error(`"${network}" is no network`);
+    if (bits === 0) throw new Error(`"${network}" is everybody: anybody could say who they are`);
+    return [address, bits];
   });
 }

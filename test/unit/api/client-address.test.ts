@@ -26,6 +26,11 @@ describe('one network has one key, however its address is written', () => {
     ['[2001:db8:1:2::8]', '2001:db8:1:2'],
     ['2001:db8::1', '2001:db8:0:0'],
     ['[::1]:80', '0:0:0:0'],
+    ['64:ff9b::192.0.2.7', '192.0.2.7'],
+    ['[64:ff9b::c000:207]:443', '192.0.2.7'],
+    ['::ffff:0:192.0.2.7', '192.0.2.7'],
+    ['2002:c000:207::1', '192.0.2.7'],
+    ['2002:c000:207:ffff::1', '192.0.2.7'],
     ['fe80::1%eth0', 'fe80:0:0:0'],
     ['[fe80::1%25eth0]:80', 'fe80:0:0:0'],
   ])('%s is of %s', (text, network) => {
@@ -91,6 +96,10 @@ describe('X-Forwarded-For is believed as far as proxies are trusted', () => {
     [['uniquelocal'], '::ffff:10.0.0.1', '192.0.2.3'],
     [['loopback'], '127.0.0.9', '192.0.2.3'],
     [['fd00::/8'], 'fd00::1', '192.0.2.3'],
+    [['::ffff:10.0.0.0/104'], '10.0.0.1', '192.0.2.3'],
+    [['::ffff:10.0.0.1'], '10.0.0.1', '192.0.2.3'],
+    [['10.0.0.0/8'], '64:ff9b::10.0.0.1', '10.0.0.1'],
+    [['10.0.0.0/8'], '2002:a00:1::1', '10.0.0.1'],
   ])('trusting %j, from %s, the client is %s', (trusted, peer, client) => {
     expect(networkOf(trusted, peer, list)).toBe(client);
     expect(networkOf(trusted, peer, list.split(', '))).toBe(client);
@@ -99,8 +108,29 @@ describe('X-Forwarded-For is believed as far as proxies are trusted', () => {
 
   test('networks that are none are refused at start', () => {
     expect(readNetworks('10.0.0.0/8, loopback,fd00::/8,192.0.2.1')).toHaveLength(4);
-    for (const text of ['', ',', '10.0.0.0/33', '999.0.0.0/8', 'true', 'everyone', '10.0.0.0/8,', ':::/8']) {
+    for (const text of [
+      '',
+      ',',
+      '10.0.0.0/33',
+      '999.0.0.0/8',
+      'true',
+      'everyone',
+      '10.0.0.0/8,',
+      ':::/8',
+      '10/8',
+      '0x0a000000/8',
+      '012.0.0.0/8',
+      '10.0.0.0/-1',
+      '::ffff:10.0.0.0/8',
+      '10.0.0.0/8/8',
+    ]) {
       expect(() => readNetworks(text)).toThrow('is no network');
+    }
+  });
+
+  test('everybody is no network of proxies: anybody could say who they are', () => {
+    for (const text of ['0.0.0.0/0', '::/0', '10.0.0.0/8, 0.0.0.0/0', '::ffff:0.0.0.0/96']) {
+      expect(() => readNetworks(text)).toThrow('is everybody');
     }
   });
 });
