@@ -12,6 +12,7 @@ import { createHandler } from './handle-message.ts';
 import { createLeaseRenewal } from './lease-renewal.ts';
 import { MailBreaker } from './mail-breaker.ts';
 import { createMailer } from './mailer.ts';
+import { watchForMissingQueue } from './missing-queue.ts';
 import { createPauseReport } from './pause-report.ts';
 import { createQueueObserver } from './queue-telemetry.ts';
 import { createReport, settleWaits } from './report.ts';
@@ -25,6 +26,8 @@ export type GiftsConsumerDeps = {
   keyring: Keyring;
   metrics: Metrics;
   log: Logger;
+  /** looks for a queue that is gone, as at the start */
+  findQueueAgain?: () => Promise<unknown>;
   /** aborted when the process is asked to stop */
   stopping: AbortSignal;
   clock: () => Date;
@@ -43,11 +46,12 @@ export type GiftsConsumer = {
 export function buildGiftsConsumer(deps: GiftsConsumerDeps): GiftsConsumer {
   const { config, metrics, log, random } = deps;
   const parts = createParts(deps);
+  const onRefusal = deps.findQueueAgain && watchForMissingQueue(deps.findQueueAgain, log);
   const { claims, settle, leases, pauses, breaker, mailer } = parts;
   const consumer = new QueueConsumer({
     clients: deps.clients,
     queue: deps.queue,
-    observer: createQueueObserver({ metrics, log }, deps.queue.name),
+    observer: createQueueObserver({ metrics, log }, deps.queue.name, onRefusal),
     maxInFlight: config.MAX_IN_FLIGHT,
     waitTimeSeconds: config.waitTimeSeconds,
     handlerTimeoutMs: config.handlerTimeoutMs,

@@ -73,6 +73,7 @@ async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void
   consumer = buildGiftsConsumer({
     ...parts,
     queue,
+    findQueueAgain: () => findQueue(lifecycle, parts),
     keyring,
     stopping: lifecycle.signal,
     clock: systemClock,

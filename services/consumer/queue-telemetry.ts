@@ -6,6 +6,8 @@ import type { QueueObserver } from '../queue/queue-observer.ts';
 export function createQueueObserver(
   { metrics, log }: { metrics: Metrics; log: Logger },
   queue: string,
+  /** told of what SQS refuses: it may be that the queue is gone */
+  onRefusal: (error: unknown) => void = () => undefined,
 ): QueueObserver {
   const idsOf = (message: { messageId: string; receiveCount: number }) => ({
     message_id: message.messageId,
@@ -23,6 +25,7 @@ export function createQueueObserver(
     settled: ({ message, action, error }) => {
       if (error === undefined) return;
       log.warn('the queue did not confirm', { event: 'settle_failed', action, error, ...idsOf(message) });
+      onRefusal(error);
     },
     leaseLost: ({ message, reason }) => {
       metrics.leasesLost.inc({ queue });
@@ -58,12 +61,14 @@ export function createQueueObserver(
         able: false,
       });
     },
-    loopError: ({ error, consecutiveFailures, pauseMs }) =>
+    loopError: ({ error, consecutiveFailures, pauseMs }) => {
       log.warn('the queue could not be polled', {
         event: 'receive_failed',
         error,
         consecutive_failures: consecutiveFailures,
         pause_ms: pauseMs,
-      }),
+      });
+      onRefusal(error);
+    },
   };
 }
