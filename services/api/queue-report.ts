@@ -32,12 +32,19 @@ export async function readQueueReport(
     clients: QueueClients;
     queue: () => QueueInfo | undefined;
     refusal: () => SendRefusal | null;
+    /** told why a depth could not be read: the queue may be gone, and nobody sends to find out */
+    onRefusal: (error: unknown) => void;
   },
   names: { queue: string; deadLetterQueue: string },
 ): Promise<QueueReport> {
   const queue = deps.queue();
   const depthOf = (url: string | undefined) =>
-    url === undefined ? null : readQueueDepth(deps.clients, url).catch(() => null);
+    url === undefined
+      ? null
+      : readQueueDepth(deps.clients, url).catch((error: unknown) => {
+          deps.onRefusal(error);
+          return null;
+        });
   const [depth, deadDepth, gifts, outbox] = await Promise.all([
     depthOf(queue?.url),
     depthOf(queue?.deadLetterUrl),

@@ -47,6 +47,12 @@ export function createSqsGateway(
       });
   };
   find();
+  /** A queue that is gone is looked for again, and made where that is wanted. */
+  const noteRefusal = (code: string) => {
+    if (queue === undefined || !isQueueMissing(code)) return;
+    queue = undefined;
+    find();
+  };
   return {
     queues: [settings.name],
     send: async (name, messages) => {
@@ -56,15 +62,18 @@ export function createSqsGateway(
           ? messages.map(() => notFoundYet)
           : await sendMessages(clients, queue.url, messages);
       watch.note(results);
-      if (queue !== undefined && results.some((result) => !result.ok && isQueueMissing(result.reason))) {
-        queue = undefined;
-        find();
-      }
+      for (const result of results) if (!result.ok) noteRefusal(result.reason);
       return results;
     },
     report: () =>
       readQueueReport(
-        { db: deps.db, clients, queue: () => queue, refusal: watch.refusal },
+        {
+          db: deps.db,
+          clients,
+          queue: () => queue,
+          refusal: watch.refusal,
+          onRefusal: (error) => noteRefusal(error instanceof Error ? error.name : ''),
+        },
         { queue: settings.name, deadLetterQueue: settings.deadLetterName },
       ),
     stop: async () => {

@@ -143,6 +143,18 @@ describe('a fault of ours or of SQS is never charged to a message of the outbox'
   });
 });
 
+test.each(['', '-dlq'])(
+  'a queue that is gone (its name ends in "%s") is missed by whoever asks for its depth, though nobody sends',
+  async (ending) => {
+    const { queue, gateway } = await startPublishing();
+    await write(queue, ['a']);
+    await eventually(async () => expect(await bodiesIn(queue)).toEqual(['a']));
+    await callSqs(emulator, 'DeleteQueue', { QueueUrl: await urlOf(`${queue}${ending}`) });
+    await gateway.report();
+    await eventually(async () => expect(await urlOf(`${queue}${ending}`)).toContain(queue));
+  },
+);
+
 describe('what is parked', () => {
   test('only what SQS calls unreadable is parked; it counts to the lag, and the log has an alarm', async () => {
     const { queue, logged } = await startPublishing();
