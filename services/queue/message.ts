@@ -38,7 +38,7 @@ export interface HandlerContext {
 
 export type Handler = (message: QueueMessage, context: HandlerContext) => Promise<Outcome>;
 
-/** Shapes one entry of a ReceiveMessage response. What an emulator leaves out gets the receive time `nowMs`. */
+/** Shapes one entry of a ReceiveMessage response. What an emulator leaves out, or writes its own way, gets the receive time `nowMs`. */
 export function toQueueMessage(raw: Message, nowMs: number): QueueMessage {
   const system = raw.Attributes ?? {};
   const groupId = system['MessageGroupId'];
@@ -49,10 +49,15 @@ export function toQueueMessage(raw: Message, nowMs: number): QueueMessage {
     body: raw.Body ?? '',
     attributes: raw.MessageAttributes ?? {},
     systemAttributes: system as Readonly<Record<string, string>>,
-    receiveCount: Number(system['ApproximateReceiveCount'] ?? 1),
-    sentAt: new Date(Number(system['SentTimestamp'] ?? nowMs)),
-    firstReceivedAt: new Date(Number(system['ApproximateFirstReceiveTimestamp'] ?? nowMs)),
+    receiveCount: wholeOf(system['ApproximateReceiveCount'], 9) ?? 1,
+    sentAt: new Date(wholeOf(system['SentTimestamp'], 13) ?? nowMs),
+    firstReceivedAt: new Date(wholeOf(system['ApproximateFirstReceiveTimestamp'], 13) ?? nowMs),
     ...(groupId === undefined ? {} : { groupId }),
     ...(traceHeader === undefined ? {} : { traceHeader }),
   };
+}
+
+/** No number at all, or one beyond all times and counts, would be an illegal row in whatever statement the message shares. */
+function wholeOf(text: string | undefined, mostDigits: number): number | undefined {
+  return text !== undefined && /^\d+$/.test(text) && text.length <= mostDigits ? Number(text) : undefined;
 }

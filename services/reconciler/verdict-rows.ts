@@ -44,7 +44,11 @@ function keptAttributes({ attributes, groupId, traceHeader }: QueueMessage): Rec
         : { base64: Buffer.from(value.BinaryValue).toString('base64') }),
     },
   ]);
-  return { attributes: Object.fromEntries(entries), group_id: groupId, trace_header: traceHeader };
+  return {
+    attributes: Object.fromEntries(entries),
+    ...(groupId === undefined ? {} : { group_id: storable(groupId) }),
+    ...(traceHeader === undefined ? {} : { trace_header: storable(traceHeader) }),
+  };
 }
 
 /**

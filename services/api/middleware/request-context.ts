@@ -28,6 +28,9 @@ export function requestContext(deps: { logger: Logger; metrics: Metrics }): Requ
   };
 }
 
+/** Never sent: it is how logs and metrics call a request whose client went away before it was answered. */
+const closedByClient = 499;
+
 export function requestIdOf(response: Response): string {
   return String(response.locals['requestId']);
 }
@@ -47,7 +50,8 @@ function report(
   const durationMs = performance.now() - startedAt;
   const route: string | undefined = request.route?.path;
   const { method } = request;
-  const { statusCode: status } = response;
+  // Nobody was answered: the status that Express starts with would count as a success.
+  const status = closed && !response.headersSent ? closedByClient : response.statusCode;
   metrics.observeHttp({ method, route, status, seconds: durationMs / 1_000 });
   span.updateName(`${method} ${route ?? 'unmatched'}`);
   span.setAttributes({

@@ -140,6 +140,13 @@ describe('work in memory does not outlive its caller', () => {
     await eventually(async () =>
       expect(await metric('accepts_dropped_total\\{reason="gone"\\}')).toBe(before + 1),
     );
+    await eventually(() =>
+      expect(api.logged().at(-1)).toMatchObject({
+        event: 'http_request',
+        status: 499,
+        closed_by_client: true,
+      }),
+    );
     await lock.end();
     expect((await postGift(api, held)).status).toBe(202);
     expect(await giftsOf(held)).toBe(1);

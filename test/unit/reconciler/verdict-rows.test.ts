@@ -14,7 +14,7 @@ describe('verdict rows', () => {
     fc.assert(
       fc.property(foreignText, (text) => {
         const row = toVerdictRow({
-          letter: letter({ reason: text, message: message(text) }),
+          letter: letter({ reason: text, message: message(text, { groupId: text, traceHeader: text }) }),
           verdict: 'quarantine',
           rule: null,
           why: '',
@@ -22,7 +22,8 @@ describe('verdict rows', () => {
           archive: false,
         });
         expect(row.reason.length).toBeLessThanOrEqual(1_000);
-        for (const stored of [row.reason, row.body ?? '']) {
+        const { group_id: group, trace_header: trace } = row.attributes ?? {};
+        for (const stored of [row.reason, row.body ?? '', String(group), String(trace)]) {
           expect(stored.isWellFormed()).toBe(true);
           expect(stored).not.toContain('\u0000');
         }
