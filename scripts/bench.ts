@@ -19,6 +19,8 @@ const once: Durability[] = ['none'];
 const BENCHES: Record<string, { what: string; durabilities: Durability[] }> = {
   consumer: { what: 'our consumer runtime beside sqs-consumer and squiss-ts', durabilities: once },
   accept: { what: 'accepts beside a bare loop that runs the same statements', durabilities: both },
+  senders: { what: 'one sender beside many, and beside a snapshot that stays open', durabilities: once },
+  neighbours: { what: 'what refused gifts cost those who share a statement with them', durabilities: once },
   relay: { what: 'outbox rows published beside a loop that only sends', durabilities: both },
   'end-to-end': { what: 'gifts from the request to the mail', durabilities: both },
   redrive: { what: 'dead letters sent again, the queue alone', durabilities: once },

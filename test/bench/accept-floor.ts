@@ -46,9 +46,9 @@ export async function openFloor(databaseUrl: string, connections: number) {
   await Promise.all(clients.map((client) => client.connect()));
 
   /** Runs each accept's statements, one after the other and with nothing between. @returns milliseconds that each took */
-  async function run(accepts: readonly Statement[][]): Promise<number[]> {
+  async function run(accepts: Iterable<Statement[]>): Promise<number[]> {
     const latenciesMs: number[] = [];
-    const waiting = accepts.values();
+    const waiting = Iterator.from(accepts);
     await Promise.all(
       clients.map(async (client) => {
         for (const statements of waiting) {

@@ -18,12 +18,15 @@ export const growingTables = [
   'senders',
   'api_keys',
   'rate_limits',
+  'ledger_accounts',
+  'ledger_balances',
+  'reconciler_runs',
 ];
 
 /**
  * Adds the gifts number `from` to `to` of one long-lived sender: of the first thousand a hundred are queued (0, 10, …) and
  * a hundred delivered (1, 11, …), all others are claimed. Each has its idempotency key; one in ten has a dead letter that
- * was redriven, and brings another sender and a client with a budget. Triggers are off while rows are made (they are not
+ * was redriven, and brings another sender with a funding account and a client with a budget; one in eight a run of the reconciler. Triggers are off while rows are made (they are not
  * what is measured), constraints and indexes are on.
  */
 export async function growGifts(
@@ -44,9 +47,9 @@ export async function growGifts(
   }
   // The reservations above went past the triggers that keep the running balances.
   await sql`insert into ledger_balances (account_id, seq, balance_minor, folded_at)
-    select id, 1000000000, 1000000000000, now() from ledger_account_balances on conflict do nothing`.execute(
-    db,
-  );
+    select a.id, 1000000000, 1000000000000, now() from ledger_account_balances a
+    join funding_accounts f on f.id = a.funding_account_id and f.sender_id = ${toUuid(sender.senderId)}
+    on conflict do nothing`.execute(db);
   for (const table of growingTables) await sql`vacuum analyze ${sql.table(table)}`.execute(db);
 }
 
@@ -85,7 +88,8 @@ async function insertGifts(db: Kysely<Database>, sender: string, first: number, 
   );
   await sql`insert into ledger_entries (transfer_id, account_id, currency, amount_minor)
     select ${id(5)}, a.id, 'EUR', case a.kind when 'available' then -2500 else 2500 end
-    from ${numbers}, ledger_accounts a where a.funding_account_id is not null`.execute(db);
+    from ${numbers}, ledger_accounts a join funding_accounts f on f.id = a.funding_account_id
+    where f.sender_id = ${sender}`.execute(db);
   await sql`insert into audit_records (id, action, actor_kind, subject_kind, subject_id, created_at)
     select ${id(6)}, 'gift.accepted', 'api_key', 'gift', ${id(0)}, now() from ${numbers}`.execute(db);
 }
@@ -109,6 +113,22 @@ async function insertTraces(
       'redrive', 'transient', ${id(8)}, now() - make_interval(days => case when n < 1000 then 0 else 30 end)
     from ${numbers} where n % 10 = 0`.execute(db);
   await sql`insert into senders (id, name) select ${id(9)}, 'sender ' || n from ${numbers} where n % 10 = 0`.execute(
+    db,
+  );
+  await sql`insert into funding_accounts (id, sender_id, currency) select ${id(11)}, ${id(9)}, 'EUR' from ${numbers}
+    where n % 10 = 0`.execute(db);
+  for (const [kind, account] of [
+    ['available', id(12)],
+    ['reserved', id(13)],
+  ] as const) {
+    await sql`insert into ledger_accounts (id, kind, funding_account_id, currency, balance_minor)
+      select ${account}, ${kind}, ${id(11)}, 'EUR', 0 from ${numbers} where n % 10 = 0`.execute(db);
+    await sql`insert into ledger_balances (account_id, seq, balance_minor, folded_at)
+      select ${account}, 1, 0, now() from ${numbers} where n % 10 = 0`.execute(db);
+  }
+  await sql`insert into reconciler_runs (id, queue, dry_run, outcome, counts, started_at, finished_at)
+    select ${id(14)}, 'gifts', false, 'converged', '{"scanned": 0}', at, at
+    from ${numbers}, lateral (select now() - make_interval(mins => n::int) as at) run where n % 8 = 0`.execute(
     db,
   );
   await sql`insert into api_keys (id, sender_id, name, prefix, secret_hash, roles)
