@@ -7,7 +7,7 @@ import { expireGifts } from '../domain/gifts/end-gifts.ts';
 import { queueScheduledGifts } from '../domain/gifts/queue-gifts.ts';
 import { remindGifts } from '../domain/gifts/remind-gifts.ts';
 import type { GiftId } from '../domain/ids.ts';
-import { closeLedger, recountLedger } from '../domain/ledger/close-ledger.ts';
+import { closeLedger, recountBalances, recountLedger } from '../domain/ledger/close-ledger.ts';
 import type { OutboxWriter } from '../domain/outbox.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
@@ -118,6 +118,14 @@ const duties: { name: string; everyMs: number; run: Duty }[] = [
     everyMs: 2_000,
     run: async ({ db }) => {
       await recountLedger(db);
+      return 0;
+    },
+  },
+  {
+    name: 'recount_balances',
+    everyMs: 30_000,
+    run: async ({ db }) => {
+      await recountBalances(db);
       return 0;
     },
   },

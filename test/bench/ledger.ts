@@ -13,7 +13,12 @@ import { countRecent, readOldestAges } from '../../services/database/queries/que
 import { readPauses } from '../../services/database/queries/queue-pauses.ts';
 import { countRedriven, readLastRuns } from '../../services/database/queries/reconciler-runs.ts';
 import type { Database } from '../../services/database/schema.ts';
-import { closeLedger, ledgerSteps, recountLedger } from '../../services/domain/ledger/close-ledger.ts';
+import {
+  closeLedger,
+  ledgerSteps,
+  recountBalances,
+  recountLedger,
+} from '../../services/domain/ledger/close-ledger.ts';
 import { checkLedger } from '../../services/domain/ledger/invariants.ts';
 import { fundedSender } from '../support/gifts.ts';
 import { startPostgres } from '../support/postgres-server.ts';
@@ -39,6 +44,7 @@ const asked: Asked[] = [
   ['queues: pauses', inTransaction(readPauses)],
   ['timekeeper: a step of closing', closeLedger],
   ['timekeeper: a step of the recount', recountLedger],
+  ['timekeeper: a step of the balances', recountBalances],
 ];
 
 const server = await startPostgres();

@@ -5,6 +5,7 @@
  *
  *   ACCEPTS=36000 node test/bench/senders.ts     while the snapshot is open: half an hour of 20 gifts a second
  */
+import { readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import pg from 'pg';
 import { previousReleaseFolder } from '../support/previous-release.ts';
@@ -33,24 +34,49 @@ export async function run(accepts = Number(process.env['ACCEPTS'] ?? 36_000)): P
 
 const load = () => loadavg()[0]?.toFixed(1);
 
-const give = ({ url, senders }: AcceptingApi, who: 'many' | 'one', forMs: number): Promise<Sent> =>
-  sendGifts(
-    url,
-    connections,
-    giftPosts(who === 'many' ? senders : senders.slice(0, 1), performance.now() + forMs),
+type Given = Sent & { cpuMs: number };
+type Who = 'many' | 'one';
+
+/** Beside the rate, which the neighbours on the machine share in, what Postgres' processes have worked for it. */
+async function give(api: AcceptingApi, who: Who, forMs: number): Promise<Given> {
+  const senders = who === 'many' ? api.senders : api.senders.slice(0, 1);
+  const before = await cpuMsOf(api);
+  const sent = await sendGifts(api.url, connections, giftPosts(senders, performance.now() + forMs));
+  return { ...sent, cpuMs: (await cpuMsOf(api)) - before };
+}
+
+/** Of the server processes that the API's connections have; they stay open. */
+async function cpuMsOf({ databaseUrl }: AcceptingApi): Promise<number> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  const { rows } = await client.query(
+    'select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
   );
+  await client.end();
+  const nanoseconds = rows.map(({ pid }) =>
+    Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]),
+  );
+  return nanoseconds.reduce((sum, own) => sum + own, 0) / 1e6;
+}
+
+const cpuEach = ({ cpuMs, latenciesMs }: Given) => Number((cpuMs / latenciesMs.length).toFixed(3));
+
+function addGiven(sum: Given, given: Given): void {
+  addSent(sum, given);
+  sum.cpuMs += given.cpuMs;
+}
 
 async function manyBesideOne(apis: Record<string, AcceptingApi>, rounds = 6): Promise<object[]> {
   const sums = Object.entries(apis).map(([release, api]) => ({
     release,
     api,
-    many: { seconds: 0, latenciesMs: [] } as Sent,
-    one: { seconds: 0, latenciesMs: [] } as Sent,
+    many: { seconds: 0, latenciesMs: [], cpuMs: 0 } as Given,
+    one: { seconds: 0, latenciesMs: [], cpuMs: 0 } as Given,
   }));
   for (let round = 0; round < rounds; round += 1) {
     for (const { api, many, one } of sums) {
-      addSent(many, await give(api, 'many', 1_000));
-      addSent(one, await give(api, 'one', 1_000));
+      addGiven(many, await give(api, 'many', 1_000));
+      addGiven(one, await give(api, 'one', 1_000));
     }
   }
   return sums.map(({ release, many, one }) => ({
@@ -58,6 +84,8 @@ async function manyBesideOne(apis: Record<string, AcceptingApi>, rounds = 6): Pr
     'many senders, accepts/s': Math.round(perSecond(many)),
     'one sender, accepts/s': Math.round(perSecond(one)),
     'one of many': share(one, many),
+    'Postgres, ms each: many': cpuEach(many),
+    one: cpuEach(one),
   }));
 }
 
@@ -81,7 +109,10 @@ async function underSnapshot({ now, held, before }: Compared, accepts: number): 
       'of none': share(beside, free),
       'of many with it': share(beside, manyBeside),
       'release before, with snapshot': Math.round(perSecond(old)),
-      'its share': share(old, free),
+      'of ours with none': share(old, free),
+      'Postgres, ms each: none': cpuEach(free),
+      snapshot: cpuEach(beside),
+      'release before': cpuEach(old),
     });
   }
   for (const snapshot of snapshots) await snapshot.end();

@@ -1,6 +1,8 @@
 import { type RawBuilder, sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
+import { checkAccounts } from './ledger-accounts.ts';
 import { giftFindings, postedAt, transferFindings } from './ledger-findings.ts';
+import { noteFindings } from './note-findings.ts';
 
 export type ClosingOptions = {
   /** transfers of one period at most, so that no step takes long */
@@ -46,7 +48,7 @@ export async function closePeriod(trx: Transaction<Database>, options: ClosingOp
 
 async function addUp(trx: Transaction<Database>, after: string, until: string): Promise<number> {
   const which = postedBetween(after, until);
-  const { rows } = await sql<{ transfers: number }>`
+  const { rows } = await sql<{ transfers: number; accounts: string[] }>`
     with summed as materialized (${sumsOf(which)}), new_period as (
       insert into ledger_periods (after_at, until_at, transfers, entries, digest, sums)
       select ${after}::timestamptz, ${until}::timestamptz, transfers, entries, digest, sums from summed where transfers > 0
@@ -58,10 +60,11 @@ async function addUp(trx: Transaction<Database>, after: string, until: string): 
       -- Never past the last period: ledger_posting_time() looks there for what is closed.
       update ledger_closing set closed_until = ${until}::timestamptz where exists (select from summed where transfers > 0)
     )
-    select transfers from summed`.execute(trx);
-  const transfers = rows[0]?.transfers ?? 0;
-  if (transfers > 0)
-    await noteFindings(trx, sql`${transferFindings(which)} union all ${giftFindings(giftsOf(which))}`);
+    select transfers, array(select jsonb_object_keys(sums)) as accounts from summed`.execute(trx);
+  const [{ transfers, accounts } = { transfers: 0, accounts: [] }] = rows;
+  if (transfers === 0) return 0;
+  await noteFindings(trx, sql`${transferFindings(which)} union all ${giftFindings(giftsOf(which))}`);
+  await checkAccounts(trx, accounts);
   return transfers;
 }
 
@@ -88,11 +91,4 @@ export function giftsOf(which: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`select t.gift_id from ledger_transfers t where ${which} and t.gift_id is not null
     union select v.gift_id from ledger_transfers t join vouchers v on v.id = t.subject_id
     where ${which} and t.subject_kind = 'voucher'`;
-}
-
-export async function noteFindings(trx: Transaction<Database>, findings: RawBuilder<unknown>): Promise<void> {
-  await sql`
-    insert into ledger_findings as known (invariant, subject_id, broken)
-    select invariant, subject_id, broken from (${findings}) found order by invariant, subject_id
-    on conflict (invariant, subject_id) do update set broken = excluded.broken`.execute(trx);
 }

@@ -1,6 +1,7 @@
 import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
 import { giftsOf } from './close-ledger.ts';
+import { accountInvariants, movedSince } from './ledger-accounts.ts';
 import {
   giftFindings,
   type giftInvariants,
@@ -11,8 +12,7 @@ import {
 
 export type InvariantName =
   | 'sum_is_zero'
-  | 'balances_match_entries'
-  | 'balances_not_negative'
+  | (typeof accountInvariants)[number]
   | 'closed_periods_unchanged'
   | (typeof transferInvariants)[number]
   | (typeof giftInvariants)[number];
@@ -39,12 +39,13 @@ const meanings: Readonly<Record<InvariantName, string>> = {
 
 export type InvariantRow = { name: InvariantName; meaning: string; broken: number };
 
-/** `periodsRecountedAt`, `giftsRecountedAt`: when the recount last came to the end; null when it has not yet. */
+/** `…RecountedAt`: when the recount last came to the end; null when it has not yet. */
 export type LedgerReading = {
   rows: InvariantRow[];
   closedUntil: Date | null;
   periodsRecountedAt: Date | null;
   giftsRecountedAt: Date | null;
+  accountsRecountedAt: Date | null;
 };
 
 type Closing = {
@@ -52,6 +53,7 @@ type Closing = {
   closed_at: Date | null;
   periods_at: Date | null;
   gifts_at: Date | null;
+  accounts_at: Date | null;
 };
 
 /**
@@ -64,7 +66,8 @@ export async function readLedgerInvariants(db: Kysely<Database>): Promise<Ledger
   return await snapshot.execute(async (tx) => {
     const { rows } = await sql<Closing>`
       select closed_until::text, case when isfinite(closed_until) then closed_until end as closed_at,
-        periods_recounted_at as periods_at, gifts_recounted_at as gifts_at from ledger_closing`.execute(tx);
+        periods_recounted_at as periods_at, gifts_recounted_at as gifts_at, accounts_recounted_at as accounts_at
+      from ledger_closing`.execute(tx);
     const [closing] = rows;
     if (!closing) throw new Error('the ledger has lost the row that tells what is closed');
     const found = new Map([...(await findings(tx, closing)), ...(await sums(tx, closing))]);
@@ -77,6 +80,7 @@ export async function readLedgerInvariants(db: Kysely<Database>): Promise<Ledger
       closedUntil: closing.closed_at,
       periodsRecountedAt: closing.periods_at,
       giftsRecountedAt: closing.gifts_at,
+      accountsRecountedAt: closing.accounts_at,
     };
   });
 }
@@ -99,7 +103,7 @@ async function findings(
       select invariant, broken from now
       union all
       select invariant, broken from ledger_findings f
-      where not exists (select from open_gifts where gift_id::text = f.subject_id)
+      where invariant <> all (${accountInvariants}) and not exists (select from open_gifts where gift_id::text = f.subject_id)
         and not exists (select from now where now.invariant = f.invariant and now.subject_id = f.subject_id)) found
     group by invariant`.execute(tx);
   return rows.map(({ invariant, broken }) => [invariant, broken]);
@@ -111,6 +115,10 @@ function firstIdSince(time: string): RawBuilder<unknown> {
     * 1000)::bigint), 12, '0') || '70008000000000000000')::uuid`;
 }
 
+/**
+ * Of accounts that have moved since, or should have by the gifts that were accepted, what their balances are now; of the others,
+ * what was found when they were last looked at.
+ */
 async function sums(
   tx: Transaction<Database>,
   { closed_until: closedUntil }: Closing,
@@ -120,21 +128,32 @@ async function sums(
     balances_match_entries: number;
     balances_not_negative: number;
   }>`
-    with totals as materialized (
+    with open as materialized (
       select account_id, sum(total) as total from (
-        select account_id, total_minor as total from ledger_account_totals
+        ${movedSince(sql`${closedUntil}::timestamptz`)}
         union all
-        select e.account_id, e.amount_minor from ledger_transfers t join ledger_entries e on e.transfer_id = t.id
-        where ${postedAt} > ${closedUntil}::timestamptz) parts
+        select a.id, 0 from (select distinct funding_account_id as id from gifts
+          where id >= ${firstIdSince(closedUntil)}) given
+        cross join lateral (select id from ledger_accounts where funding_account_id = given.id offset 0) a) parts
       group by account_id
-    ), balances as (
-      select b.balance_minor, coalesce(t.total, 0) as total
-      from ledger_account_balances b left join totals t on t.account_id = b.id
+    ), moved as (
+      select b.id::text as id, b.balance_minor, coalesce(t.total_minor, 0) + open.total as total
+      from open join ledger_account_balances b on b.id = open.account_id
+      left join ledger_account_totals t on t.account_id = open.account_id
+    ), found as (
+      select invariant, subject_id from ledger_findings where invariant = any (${accountInvariants})
+        and not exists (select from open where account_id::text = subject_id)
+      union all select 'balances_match_entries', id from moved where balance_minor <> total
+      union all select 'balances_not_negative', id from moved where balance_minor < 0
+    ), per_currency as (
+      select sum(total) as total from (
+        select currency, total_minor as total from ledger_currency_totals
+        union all select a.currency, open.total from open join ledger_accounts a on a.id = open.account_id) parts
+      group by currency
     )
-    select (select coalesce(sum(abs(total)), 0) from (select sum(t.total) as total from totals t
-        join ledger_accounts a on a.id = t.account_id group by a.currency) per_currency)::bigint as sum_is_zero,
-      count(*) filter (where balance_minor <> total) as balances_match_entries,
-      count(*) filter (where balance_minor < 0) as balances_not_negative
-    from balances`.execute(tx);
+    select (select coalesce(sum(abs(total)), 0) from per_currency)::bigint as sum_is_zero,
+      count(*) filter (where invariant = 'balances_match_entries') as balances_match_entries,
+      count(*) filter (where invariant = 'balances_not_negative') as balances_not_negative
+    from found`.execute(tx);
   return Object.entries(rows[0] ?? {}) as [InvariantName, number][];
 }

@@ -1,7 +1,8 @@
 import { sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
-import { noteFindings, postedBetween, sumsOf } from './close-ledger.ts';
+import { postedBetween, sumsOf } from './close-ledger.ts';
 import { giftFindings, giftInvariants, transferFindings, transferInvariants } from './ledger-findings.ts';
+import { noteFindings } from './note-findings.ts';
 
 const firstGift = '00000000-0000-0000-0000-000000000000';
 

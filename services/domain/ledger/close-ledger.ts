@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { closePeriod } from '../../database/queries/close-ledger.ts';
+import { recountAccounts } from '../../database/queries/ledger-accounts.ts';
 import { recountGifts, recountPeriod } from '../../database/queries/recount-ledger.ts';
 import type { Database } from '../../database/schema.ts';
 
@@ -7,6 +8,7 @@ import type { Database } from '../../database/schema.ts';
 export const ledgerSteps = {
   closeTransfers: 5_000,
   recountGifts: 1_000,
+  recountAccounts: 5_000,
   marginSeconds: 5,
   shortestSeconds: 300,
 };
@@ -23,4 +25,9 @@ export async function closeLedger(db: Kysely<Database>, steps = ledgerSteps): Pr
 export async function recountLedger(db: Kysely<Database>, steps = ledgerSteps): Promise<void> {
   await db.transaction().execute((trx) => recountPeriod(trx));
   await db.transaction().execute((trx) => recountGifts(trx, steps.recountGifts));
+}
+
+/** Looks at the balances of the next accounts again; round and round. A step may have to read the open period, so they are few and large. */
+export async function recountBalances(db: Kysely<Database>, steps = ledgerSteps): Promise<void> {
+  await db.transaction().execute((trx) => recountAccounts(trx, steps.recountAccounts));
 }

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { accountInvariants } from '../../database/queries/ledger-accounts.ts';
 import { giftInvariants } from '../../database/queries/ledger-findings.ts';
 import {
   type InvariantName,
@@ -39,10 +40,12 @@ export async function checkLedger(db: Kysely<Database>): Promise<Invariant[]> {
 }
 
 const ofGifts: ReadonlySet<string> = new Set(giftInvariants);
+const ofAccounts: ReadonlySet<string> = new Set(accountInvariants);
 
 function recountedAt(
   name: InvariantName,
-  { periodsRecountedAt, giftsRecountedAt }: LedgerReading,
+  { periodsRecountedAt, giftsRecountedAt, accountsRecountedAt }: LedgerReading,
 ): Date | null {
+  if (ofAccounts.has(name)) return accountsRecountedAt;
   return ofGifts.has(name) ? giftsRecountedAt : periodsRecountedAt;
 }

@@ -7,7 +7,7 @@ import { claimToken } from '../../../services/domain/gifts/claim-token.ts';
 import { claimVoucher } from '../../../services/domain/gifts/claim-voucher.ts';
 import { cancelGifts, failGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { type GiftId, newUuid, toUuid } from '../../../services/domain/ids.ts';
-import { closeLedger, recountLedger } from '../../../services/domain/ledger/close-ledger.ts';
+import { closeLedger, recountBalances, recountLedger } from '../../../services/domain/ledger/close-ledger.ts';
 import { checkLedger } from '../../../services/domain/ledger/invariants.ts';
 import { eventually } from '../../support/eventually.ts';
 import { keyring } from '../../support/gifts.ts';
@@ -212,7 +212,13 @@ test.each(tamperings)('is found: $what', async ({ by, breaks }) => {
   expect(await broken()).toEqual(breaks);
 });
 
-const steps = { closeTransfers: 4, recountGifts: 2, marginSeconds: 0, shortestSeconds: 0 };
+const steps = {
+  closeTransfers: 4,
+  recountGifts: 2,
+  recountAccounts: 5,
+  marginSeconds: 0,
+  shortestSeconds: 0,
+};
 
 /**
  * Until nothing is open, and then as if all had been closed long ago. How many steps that takes depends on the neighbours: a
@@ -229,7 +235,10 @@ async function closeAll(): Promise<void> {
 }
 
 async function recountAll(): Promise<void> {
-  for (let step = 0; step < 12; step += 1) await recountLedger(stage.db, steps);
+  for (let step = 0; step < 12; step += 1) {
+    await recountLedger(stage.db, steps);
+    await recountBalances(stage.db, steps);
+  }
 }
 
 test('closed in steps and recounted, all still hold, and it is told since when', async () => {

@@ -1,0 +1,60 @@
+import { type RawBuilder, sql, type Transaction } from 'kysely';
+import type { Database } from '../schema.ts';
+import { postedAt } from './ledger-findings.ts';
+import { noteFindings } from './note-findings.ts';
+
+export const accountInvariants = ['balances_match_entries', 'balances_not_negative'] as const;
+
+/** What each account has moved by what was posted after `closedUntil`. */
+export function movedSince(closedUntil: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`select e.account_id, sum(e.amount_minor) as total from ledger_transfers t
+    join ledger_entries e on e.transfer_id = t.id where ${postedAt} > ${closedUntil} group by e.account_id`;
+}
+
+/** What breaks an invariant among the accounts that `ids` selects. What is open is read only when a balance needs it. */
+function accountFindings(ids: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`
+    with suspects as materialized (
+      select b.id, b.balance_minor, coalesce(t.total_minor, 0) as total
+      from (${ids}) asked (id) join ledger_account_balances b on b.id = asked.id
+      left join ledger_account_totals t on t.account_id = b.id
+      where b.balance_minor <> coalesce(t.total_minor, 0) or b.balance_minor < 0
+    ), open as materialized (
+      select * from (${movedSince(sql`(select closed_until from ledger_closing)`)}) moved
+      where exists (select from suspects)
+    )
+    select finding.invariant, s.id::text as subject_id, 1::bigint as broken
+    from suspects s left join open on open.account_id = s.id
+    cross join lateral (values
+      ('balances_match_entries', s.balance_minor <> s.total + coalesce(open.total, 0)),
+      ('balances_not_negative', s.balance_minor < 0)) finding (invariant, broken)
+    where finding.broken`;
+}
+
+/** Looks at the balances of these accounts, in the transaction that keeps periods from being closed meanwhile. */
+export async function checkAccounts(trx: Transaction<Database>, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await sql`delete from ledger_findings where invariant = any (${accountInvariants})
+    and subject_id = any (${ids}::text[])`.execute(trx);
+  await noteFindings(trx, accountFindings(sql`select unnest(${ids}::uuid[])`));
+}
+
+const firstAccount = '00000000-0000-0000-0000-000000000000';
+
+/** Looks at the next `limit` accounts again, whether they move or not. @returns how many there were */
+export async function recountAccounts(trx: Transaction<Database>, limit: number): Promise<number> {
+  const { rows } = await sql<{ ids: string[] | null }>`
+    select (select array_agg(id order by id) from (
+      select id from ledger_accounts where id > closing.recount_account order by id limit ${limit}) next) as ids
+    from (select * from ledger_closing for update skip locked) closing`.execute(trx);
+  const [next] = rows;
+  if (!next) return 0;
+  const ids = next.ids ?? [];
+  const last = ids.at(-1);
+  await (last === undefined || ids.length < limit
+    ? sql`update ledger_closing set recount_account = ${firstAccount}, accounts_recounted_at = clock_timestamp()`
+    : sql`update ledger_closing set recount_account = ${last}`
+  ).execute(trx);
+  await checkAccounts(trx, ids);
+  return ids.length;
+}
