@@ -59,7 +59,7 @@ describe('an installation, from nothing to nothing', () => {
 
   test('KEDA: 0 to N to 0 consumers on 1,000 gifts; each is delivered once and the ledger is even', async () => {
     await eventually(async () => expect(await consumerPods()).toEqual([]), patient);
-    consumers = watchReplicas(namespace, CONSUMER);
+    consumers = await watchReplicas(namespace, CONSUMER);
     const addresses = Array.from({ length: 1_000 }, (_, index) => `recipient-${index}@example.com`);
     for (let sent = 0; sent < addresses.length; sent += 20) {
       await Promise.all(addresses.slice(sent, sent + 20).map((address) => api.send(address)));

@@ -19,6 +19,9 @@ annotations:
 serviceAccountName: {{ include "largesse.serviceAccountName" . }}
 automountServiceAccountToken: false
 enableServiceLinks: false
+# Linux drops a SIGTERM that PID 1 does not handle yet: a pod that is ended in its first second would work on until its grace period is over
+# and be killed amid a message. Here another process is PID 1, and such a pod leaves at once.
+shareProcessNamespace: true
 {{- with .context.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}

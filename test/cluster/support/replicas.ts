@@ -7,8 +7,8 @@ export interface ReplicaWatch {
   close: () => Promise<void>;
 }
 
-/** Watched and not polled: a number that lasts for a moment counts. */
-export function watchReplicas(namespace: Namespace, deployment: string): ReplicaWatch {
+/** Watched and not polled: a number that lasts for a moment counts. Resolves when the present one is known. */
+export async function watchReplicas(namespace: Namespace, deployment: string): Promise<ReplicaWatch> {
   const seen: number[] = [];
   const columns = 'custom-columns=REPLICAS:.spec.replicas';
   const args = ['get', 'deployment', deployment, '--watch', '--no-headers', '--output', columns];
@@ -16,12 +16,15 @@ export function watchReplicas(namespace: Namespace, deployment: string): Replica
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const { promise: first, resolve: isKnown } = Promise.withResolvers<void>();
   let rest = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     const lines = `${rest}${text}`.split('\n');
     rest = lines.pop() ?? '';
     for (const replicas of lines.map(Number)) if (seen.at(-1) !== replicas) seen.push(replicas);
+    if (seen.length > 0) isKnown();
   });
+  await Promise.race([first, ended]);
   return {
     seen,
     close: () => {

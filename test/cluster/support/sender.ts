@@ -9,7 +9,7 @@ export async function createSender(namespace: Namespace, amountMinor: number): P
   const { id } = await admin<{ id: string }>('create-sender', '--name', 'Cluster test');
   await admin(
     ...['top-up', '--sender', id, '--amount', String(amountMinor)],
-    ...['--currency', 'EUR', '--idempotency-key', 'cluster-test'],
+    ...['--currency', 'EUR', '--idempotency-key', id],
   );
   const roles = ['--roles', 'sender,operator,auditor'];
   return admin<{ key: string }>('create-key', '--sender', id, ...roles);

@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { run } from './support/command.ts';
+import { installSurroundings, upgrade } from './support/installation.ts';
+import { createNamespace, type Namespace } from './support/namespace.ts';
+
+/** Ends with 0 when a connection opens, with 1 when it is refused or nothing answers. */
+const CONNECT = `const [host, port] = process.argv.slice(1);
+require('node:net').connect({ host, port, timeout: 3000 }).on('connect', () => process.exit(0))
+  .on('timeout', () => process.exit(1)).on('error', () => process.exit(1));`;
+
+describe('what a pod may do, and nothing else', () => {
+  let namespace: Namespace;
+
+  beforeAll(async () => {
+    namespace = await createNamespace('largesse-bounds');
+    await installSurroundings(namespace);
+    await upgrade(namespace, ['consumers.gifts.scaling.minReplicas=1']);
+  });
+  afterAll(() => namespace.remove());
+
+  test.each([
+    ['api', 'postgres', 5432, true],
+    ['api', 'sqs-emulator', 4566, true],
+    ['api', 'mail', 1025, false],
+    ['api', 'kubernetes.default', 443, false],
+    ['api', '169.254.169.254', 80, false],
+    ['consumer-gifts', 'mail', 1025, true],
+    ['consumer-gifts', 'mail', 1080, false],
+    ['consumer-gifts', 'largesse-api', 80, false],
+    ['consumer-gifts', 'kubernetes.default', 443, false],
+    ['consumer-gifts', '169.254.169.254', 80, false],
+  ])('P73: whether %s reaches %s:%i is %s', async (component, host, port, may) => {
+    const command = ['node', '--eval', CONNECT, '--', host, String(port)];
+    const attempt = namespace.kubectl('exec', `deployment/largesse-${component}`, '--', ...command);
+    expect(
+      await attempt.then(
+        () => true,
+        () => false,
+      ),
+    ).toBe(may);
+  });
+
+  test.each(['api', 'consumer-gifts', 'reconciler'])(
+    '%s has no rights in the cluster and no token',
+    async (role) => {
+      const account = `system:serviceaccount:${namespace.name}:largesse-${role}`;
+      const asked = (...action: string[]) =>
+        run('kubectl', ['auth', 'can-i', ...action, '--namespace', namespace.name, '--as', account]).then(
+          () => true,
+          () => false,
+        );
+      expect(await asked('get', 'secrets')).toBe(false);
+      expect(await asked('list', 'pods')).toBe(false);
+      expect(await asked('create', 'jobs')).toBe(false);
+      const { automountServiceAccountToken } = await namespace.get<{ automountServiceAccountToken: boolean }>(
+        ...['serviceaccount', `largesse-${role}`],
+      );
+      expect(automountServiceAccountToken).toBe(false);
+    },
+  );
+
+  test('P6: a process of ours is never PID 1, which would not hear a SIGTERM in its first second', async () => {
+    const read = "process.stdout.write(require('node:fs').readFileSync('/proc/1/comm', 'utf8'))";
+    const first = await namespace.kubectl('exec', 'deployment/largesse-api', '--', 'node', '--eval', read);
+    expect(first.trim()).not.toBe('node');
+  });
+});
