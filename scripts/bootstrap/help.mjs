@@ -13,6 +13,7 @@ const HELP = {
   build: 'npm run build\n\nBundles each role into dist/, with source maps.',
   image:
     'npm run image [-- NAME:TAG]\n\nBuilds the image of all roles (largesse:dev), the same for the same commit; BASE names another base. With docker, or with\nthe build-image of the folder CLUSTER_TOOLS.',
+  sbom: 'npm run sbom\n\nWrites dist/sbom.cdx.json: the packages that the image is made of, as CycloneDX.',
   chart:
     'npm run chart\n\nWhat must hold of charts/largesse without a cluster: lint, unit tests, schemas, equal renderings. Needs helm in the PATH.',
   cluster:
@@ -24,7 +25,7 @@ const HELP = {
 };
 
 /** Those that take no arguments at all: an argument that does nothing would be believed to do something. */
-const WITHOUT_ARGUMENTS = new Set(['start', 'stop', 'smoke', 'build', 'check', 'chart']);
+const WITHOUT_ARGUMENTS = new Set(['start', 'stop', 'smoke', 'build', 'check', 'chart', 'sbom']);
 
 /** @returns {{ text: string, code: number } | undefined} what to say instead of running; undefined to run */
 export function insteadOfRunning(name, args) {
