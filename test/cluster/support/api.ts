@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Namespace } from './namespace.ts';
 import { forward, type PortForward } from './port-forward.ts';
 import { createSender } from './sender.ts';
@@ -23,15 +24,18 @@ export async function openApi(namespace: Namespace, amountMinor = 10_000_000): P
   const ask = <T>(path: string, init: RequestInit = {}) => request<T>(way, key, path, init);
   return {
     ask,
+    // A busy machine answers 503 and says how to go on: the same request, with the same key, is one gift.
     send: (address) =>
-      ask<Gift>('/v1/gifts', {
-        method: 'POST',
-        headers: { 'idempotency-key': address },
-        body: JSON.stringify({
-          value: { amount: 100, currency: 'EUR' },
-          recipient: { type: 'email', email: address },
+      insist(() =>
+        ask<Gift>('/v1/gifts', {
+          method: 'POST',
+          headers: { 'idempotency-key': address },
+          body: JSON.stringify({
+            value: { amount: 100, currency: 'EUR' },
+            recipient: { type: 'email', email: address },
+          }),
         }),
-      }),
+      ),
     states: async () => {
       const states: string[] = [];
       for (let next: string | null = '/v1/gifts?limit=100'; next !== null; ) {
@@ -43,6 +47,16 @@ export async function openApi(namespace: Namespace, amountMinor = 10_000_000): P
     },
     close: way.close,
   };
+}
+
+async function insist<T>(attempt: () => Promise<T>, attempts = 10): Promise<T> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (attempts === 1 || !(error instanceof Error && error.message.includes(': 503 '))) throw error;
+    await wait(1_000);
+    return insist(attempt, attempts - 1);
+  }
 }
 
 type Page = { data: Gift[]; has_more: boolean };

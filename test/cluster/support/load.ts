@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Namespace } from './namespace.ts';
+import { nodePod } from './node-pod.ts';
 
 export interface LoadResult {
   accepted: number;
@@ -11,7 +12,7 @@ const script = readFileSync(new URL('load.mjs', import.meta.url), 'utf8');
 /** Senders inside the cluster: they come through the Service, as a port-forward does not. @returns how to stop them */
 export async function startLoad(namespace: Namespace, key: string): Promise<() => Promise<LoadResult>> {
   const env = { API_URL: 'http://largesse-api', API_KEY: key, CLIENTS: '4' };
-  await namespace.apply([pod(env)]);
+  await namespace.apply([nodePod('load', script, { env })]);
   await namespace.kubectl('wait', 'pod/load', '--for=condition=Ready', '--timeout=60s');
   return async () => {
     await namespace.kubectl('exec', 'load', '--', 'node', '--eval', "process.kill(1, 'SIGTERM')");
@@ -20,27 +21,5 @@ export async function startLoad(namespace: Namespace, key: string): Promise<() =
     const result = JSON.parse(await namespace.kubectl('logs', 'load')) as LoadResult;
     await namespace.kubectl('delete', 'pod', 'load');
     return result;
-  };
-}
-
-function pod(env: Record<string, string>): object {
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name: 'load' },
-    spec: {
-      restartPolicy: 'Never',
-      securityContext: { runAsNonRoot: true, runAsUser: 10_001, seccompProfile: { type: 'RuntimeDefault' } },
-      containers: [
-        {
-          name: 'load',
-          image: 'largesse:dev',
-          imagePullPolicy: 'IfNotPresent',
-          args: ['--input-type=module', '--eval', script],
-          env: Object.entries(env).map(([name, value]) => ({ name, value })),
-          securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
-        },
-      ],
-    },
   };
 }
