@@ -16,6 +16,7 @@ import { type Arguments, parseArguments, usage } from './arguments.ts';
 import { type ReconcilerConfig, readConfig } from './config.ts';
 import { assertMigrated } from './database-ready.ts';
 import { explainFailure } from './failures.ts';
+import { openAccess } from './kubernetes/access.ts';
 import type { ClusterOptions } from './kubernetes/open-cluster.ts';
 import { policyFile } from './policy-source.ts';
 import type { ReconcilerDeps } from './run.ts';
@@ -77,7 +78,7 @@ async function reconcileAll(
       return await unpark(deps, args.unpark, config.GIFTS_QUEUE_NAME);
     }
     if (args.policyFile === undefined && config.DEAD_LETTER_POLICY_SOURCE === 'kubernetes')
-      return await runInCluster(deps, clusterOptions(deps, config, signal), options);
+      return await runInCluster(deps, await clusterOptions(deps, config, signal), options);
     const source = policyFile(args.policyFile ?? config.DEAD_LETTER_POLICY_FILE);
     return await runPolicies(deps, await source.load(), options);
   } catch (error) {
@@ -88,14 +89,16 @@ async function reconcileAll(
   }
 }
 
-function clusterOptions(
+async function clusterOptions(
   { log }: ReconcilerDeps,
   config: ReconcilerConfig,
   signal: AbortSignal,
-): ClusterOptions {
+): Promise<ClusterOptions> {
   return {
-    kubeconfig: config.KUBECONFIG,
-    service: { host: config.KUBERNETES_SERVICE_HOST, port: config.KUBERNETES_SERVICE_PORT },
+    access: await openAccess({
+      kubeconfig: config.KUBECONFIG,
+      service: { host: config.KUBERNETES_SERVICE_HOST, port: config.KUBERNETES_SERVICE_PORT },
+    }),
     leaseName: config.RECONCILER_LEASE_NAME,
     selector: config.DEAD_LETTER_POLICY_SELECTOR,
     runId: newUuid(),

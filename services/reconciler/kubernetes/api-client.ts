@@ -45,16 +45,16 @@ export class ApiClient {
   }
 
   /**
-   * The same, again and again while what stands against it may pass.
+   * Requests again and again while what stands against it may pass.
    * @param signal ends the trying
    */
   async insist<Answer>(
-    request: ApiRequest,
+    request: () => Promise<Answer>,
     options: { tries: number; signal?: AbortSignal },
   ): Promise<Answer> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.request<Answer>(request);
+        return await request();
       } catch (error) {
         const { isPassing, retryAfterMs } = error as KubernetesError;
         if (!isPassing || attempt >= options.tries || options.signal?.aborted) throw error;

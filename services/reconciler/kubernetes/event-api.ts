@@ -24,7 +24,7 @@ export async function createEvent(
   };
   const path = `/apis/events.k8s.io/v1/namespaces/${namespace}/events`;
   try {
-    await client.insist({ method: 'POST', path, body }, { tries: 3 });
+    await client.insist(() => client.request({ method: 'POST', path, body }), { tries: 3 });
   } catch (error) {
     if (!hasStatus(error, 409)) throw error;
   }

@@ -1,13 +1,14 @@
 import { hostname } from 'node:os';
 import type { Logger } from '../../observability/logger.ts';
 import type { PolicySource } from '../found-policy.ts';
-import { type AccessOptions, openAccess } from './access.ts';
+import type { Access } from './access.ts';
 import { ApiClient } from './api-client.ts';
 import { clusterPolicies } from './cluster-policies.ts';
-import { type Leadership, takeLeadership } from './leadership.ts';
+import { type Leadership, type LeadershipTimes, takeLeadership } from './leadership.ts';
 import { Leases } from './leases.ts';
 
-export type ClusterOptions = AccessOptions & {
+export type ClusterOptions = {
+  access: Access;
   leaseName: string;
   /** label selector of the policies; without it, all of the namespace */
   selector: string | undefined;
@@ -15,6 +16,7 @@ export type ClusterOptions = AccessOptions & {
   runId: string;
   log: Logger;
   signal: AbortSignal;
+  times?: LeadershipTimes;
 };
 
 export type Cluster = {
@@ -29,11 +31,12 @@ export type Cluster = {
  * @throws KubernetesError
  */
 export async function openCluster(options: ClusterOptions): Promise<Cluster | { heldBy: string }> {
-  const { log, runId, signal, selector } = options;
-  const client = new ApiClient(await openAccess(options));
+  const { log, runId, signal, selector, times } = options;
+  const client = new ApiClient(options.access);
   const taken = await takeLeadership(new Leases(client, options.leaseName), {
     identity: `${hostname()}_${runId}`,
     signal,
+    ...(times === undefined ? {} : { times }),
     onRenewalFailed: (error) =>
       log.warn('the Lease could not be renewed; the run goes on for as long as it lasts', {
         event: 'lease_not_renewed',

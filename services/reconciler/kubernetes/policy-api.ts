@@ -5,6 +5,9 @@ import type { PolicyObject } from './policy-object.ts';
 
 const apiVersion = 'largesse.dev/v1alpha1';
 const fieldManager = 'largesse-reconciler';
+const tries = 4;
+/** As often somebody may change a policy between our look and our write. */
+const mostBeaten = 10;
 
 /** DeadLetterPolicies of one namespace. */
 export class PolicyApi {
@@ -17,8 +20,9 @@ export class PolicyApi {
   /** @param labelSelector only these, where several reconcilers share a namespace */
   async list(labelSelector: string | undefined, signal: AbortSignal): Promise<PolicyObject[]> {
     const query = labelSelector === undefined ? {} : { query: { labelSelector } };
-    const request = { method: 'GET', path: this.#folder, ...query } as const;
-    return (await this.#client.insist<{ items: PolicyObject[] }>(request, { tries: 4, signal })).items;
+    const list = () =>
+      this.#client.request<{ items: PolicyObject[] }>({ method: 'GET', path: this.#folder, ...query });
+    return (await this.#client.insist(list, { tries, signal })).items;
   }
 
   /** Null: it does not exist any more. */
@@ -43,24 +47,27 @@ export class PolicyApi {
    * meanwhile is not touched. Null: that object does not exist any more, or another has its name.
    */
   async applyStatus({ metadata }: PolicyObject, status: PolicyStatus): Promise<PolicyObject | null> {
-    const { name, uid } = metadata;
-    const request = {
+    for (let beaten = 0; ; beaten += 1) {
+      // An API server does not compare the uid of a status: so the version is given of an object whose uid we have seen.
+      const now = await this.#client.insist(() => this.find(metadata.name), { tries });
+      if (now?.metadata.uid !== metadata.uid) return null;
+      try {
+        return await this.#client.insist(() => this.#apply(now, status), { tries });
+      } catch (error) {
+        // Somebody edits it at this moment, or our own answer got lost.
+        if (!hasStatus(error, 409) || beaten >= mostBeaten) throw error;
+      }
+    }
+  }
+
+  #apply({ metadata: { name, resourceVersion } }: PolicyObject, status: PolicyStatus): Promise<PolicyObject> {
+    return this.#client.request<PolicyObject>({
       method: 'PATCH',
       path: `${this.#folder}/${name}/status`,
       query: { fieldManager, force: 'true' },
       contentType: 'application/apply-patch+yaml',
-      body: { apiVersion, kind: 'DeadLetterPolicy', metadata: { name, uid }, status },
-    } as const;
-    for (let beaten = 0; ; beaten += 1) {
-      try {
-        return await this.#client.insist<PolicyObject>(request, { tries: 4 });
-      } catch (error) {
-        if (hasStatus(error, 404)) return null;
-        // Many writers at once end so as well as another object of the same name does.
-        if (!hasStatus(error, 409) || beaten >= 3) throw error;
-        if ((await this.find(name))?.metadata.uid !== uid) return null;
-      }
-    }
+      body: { apiVersion, kind: 'DeadLetterPolicy', metadata: { name, resourceVersion }, status },
+    });
   }
 
   get #folder(): string {
