@@ -63,6 +63,11 @@ const rules: Rule[] = [
     const reply = readReply(error);
     return reply && judgeRefusal(reply);
   },
+  // An address that the client itself does not put into a command; the sender's was looked at at the start.
+  ({ code, command }) =>
+    code === 'EENVELOPE' && command === 'API'
+      ? ofItem('recipient_refused', 'the address of the recipient can not be sent to')
+      : null,
   // Without a reply: the login was not even tried, or the connection could not be made safe.
   ({ code }) =>
     ours.has(code)

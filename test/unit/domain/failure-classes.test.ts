@@ -20,6 +20,12 @@ describe('classifyFailure', () => {
       'permanent',
       'recipient_refused',
     ],
+    [
+      'an address that no command can carry',
+      failing({ code: 'EENVELOPE', command: 'API' }),
+      'permanent',
+      'recipient_refused',
+    ],
     ['refused content', failing({ code: 'EMESSAGE', responseCode: 554 }), 'unknown', 'mail_refused'],
     ['a refused login', failing({ code: 'EAUTH', responseCode: 535 }), 'transient', 'mail_login_refused'],
     [
