@@ -26,6 +26,7 @@ const BENCHES: Record<string, { what: string; durabilities: Durability[] }> = {
   redrive: { what: 'dead letters sent again, the queue alone', durabilities: once },
   reconcile: { what: 'dead letters judged and sent again by the reconciler', durabilities: both },
   ledger: { what: "the ledger's invariants as gifts grow", durabilities: once },
+  months: { what: 'statements on tables kept by the month beside whole ones', durabilities: once },
   explain: { what: 'pages that hot statements touch as gifts grow', durabilities: once },
 };
 
