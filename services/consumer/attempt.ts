@@ -1,3 +1,4 @@
+import { isProvenRefusal } from '../database/errors.ts';
 import type { DeliveryWork } from '../domain/deliveries/delivery-work.ts';
 import { classifyFailure } from '../domain/failure-classes.ts';
 import { claimToken, claimUrl } from '../domain/gifts/claim-token.ts';
@@ -6,12 +7,14 @@ import type { Keyring } from '../domain/recipients/keyring.ts';
 import type { Recipient } from '../domain/recipients/recipient.ts';
 import { inSpan, recordError } from '../observability/tracing.ts';
 import type { MailFrom } from '../runtime/mail-from.ts';
+import { type Departures, MailWithheldError } from './departures.ts';
 import { type Mailer, messageIdOf, type OutgoingMail, type SendResult } from './mailer.ts';
-import type { AttemptResult, Evidence } from './verdict.ts';
+import type { AttemptResult, Evidence, Overtaken } from './verdict.ts';
 
 export type AttemptDeps = {
   keyring: Keyring;
   mailer: Mailer;
+  departures: Departures;
   publicUrl: string;
   mailFrom: MailFrom;
   /** how long a mail may wait for a connection, which it may have to open */
@@ -31,7 +34,7 @@ export async function attemptDelivery(
   work: DeliveryWork,
   /** `revoked`: aborted when consumption is paused; it ends what has not begun */
   signals: { signal: AbortSignal; revoked: AbortSignal },
-): Promise<AttemptResult> {
+): Promise<AttemptResult | Overtaken> {
   try {
     const recipient = work.openRecipient();
     if (recipient.kind === 'wallet') return { kind: 'sent', mailed: false };
@@ -78,14 +81,21 @@ async function sendMail(
     'largesse.delivery.attempt': work.attempt,
   };
   return await inSpan('send mail', { kind: 'client', attributes }, async (span) => {
-    const result = await deps.mailer.send(mail, signal, patience);
+    const result = await deps.mailer.send(mail, signal, {
+      patience,
+      mayLeave: () => deps.departures.allow(work),
+    });
     // The class only: the server's words quote the address.
     if (!result.ok) recordError(span, new Error(classifyFailure(result.error).code));
     return result;
   });
 }
 
-function toAttempt(deps: AttemptDeps, result: SendResult, revoked: AbortSignal): AttemptResult {
+function toAttempt(deps: AttemptDeps, result: SendResult, revoked: AbortSignal): AttemptResult | Overtaken {
+  if (!result.ok && result.error instanceof MailWithheldError) {
+    deps.onMail('not_begun');
+    return withheld(result.error);
+  }
   deps.onMail(result.ok ? 'sent' : result.inDoubt ? 'in_doubt' : result.begun ? 'failed' : 'not_begun');
   if (result.ok) return { kind: 'sent', mailed: true };
   const { error, begun, inDoubt } = result;
@@ -101,6 +111,20 @@ function toAttempt(deps: AttemptDeps, result: SendResult, revoked: AbortSignal):
     mailed: true,
     evidence: evidenceOf(error),
   };
+}
+
+function withheld({ why, cause }: MailWithheldError): AttemptResult | Overtaken {
+  if (why === 'overtaken') return { kind: 'overtaken' };
+  // Of a database that is away nothing is to be learned about this delivery; of a refusal of its row there is.
+  return isProvenRefusal(cause)
+    ? {
+        kind: 'failed',
+        failure: classifyFailure(cause),
+        inDoubt: false,
+        mailed: false,
+        evidence: { error: cause },
+      }
+    : { kind: 'interrupted', reason: 'unmarked', evidence: { error: cause } };
 }
 
 /** Only the code: a mail server's words, which are in the message, quote the recipient. */

@@ -6,7 +6,7 @@ import type { Handled } from './handled.ts';
 import type { LeaseRenewal } from './lease-renewal.ts';
 import type { MailBreaker, MailObservation, Permit } from './mail-breaker.ts';
 import type { Settle } from './settle.ts';
-import { type AttemptResult, decide, type RetryPolicy } from './verdict.ts';
+import { type AttemptResult, decide, type Overtaken, type RetryPolicy } from './verdict.ts';
 
 export type DeliverDeps = AttemptDeps & {
   settle: Settle;
@@ -40,15 +40,20 @@ async function attemptAndSettle(
   options: Pick<HandlerContext, 'signal' | 'outlast'> & { permit: Permit },
 ): Promise<Handled> {
   const { signal, permit } = options;
-  const attempt = isLostTooOften(work, deps.retry)
-    ? lostTooOften
-    : await attemptDelivery(deps, work, { signal, revoked: permit.revoked });
-  permit.end(observationOf(work, attempt));
+  const known = knownBefore(work, deps.retry);
+  const attempt = known ?? (await attemptDelivery(deps, work, { signal, revoked: permit.revoked }));
+  permit.end(known === null ? observationOf(work, attempt) : undefined);
+  const leaseEndsAt = deps.clock().getTime() + deps.leaseSeconds * 1_000;
+  if (attempt.kind === 'overtaken')
+    return {
+      ...factsOf(work),
+      result: 'overtaken',
+      outcome: retryAt(deps, leaseEndsAt, 'overtaken'),
+    };
   const { pausedForMs } = deps.breaker;
   const verdict = decide(work, attempt, deps.retry, { now: deps.clock(), pausedForMs });
   // What is out can't be undone: no deadline ends the wait for its record, or another mail would follow.
   const isOut = attempt.kind === 'sent' || (attempt.kind === 'failed' && attempt.inDoubt);
-  const leaseEndsAt = deps.clock().getTime() + deps.leaseSeconds * 1_000;
   const recorded = await deps.settle(verdict.settlement, isOut ? options.outlast() : options.signal);
   const facts = { ...factsOf(work), ...failureFacts(attempt) };
   switch (recorded.kind) {
@@ -65,24 +70,27 @@ async function attemptAndSettle(
   }
 }
 
-/**
- * A worker that dies in the middle of a mail, or can't record that it is out, leaves an attempt without an outcome: the next
- * one may send a second copy. So these are bounded by the same number as attempts that failed, and by three at least.
- */
-function isLostTooOften({ attemptsCounted }: DeliveryWork, { maxRetryCount }: RetryPolicy): boolean {
-  return attemptsCounted > Math.max(3, maxRetryCount + 1);
+/** What is known of an attempt without making it; null when it is to be made. */
+function knownBefore(work: DeliveryWork, { maxRetryCount }: RetryPolicy): AttemptResult | null {
+  if (work.maybeOut) return lostInDoubt;
+  // Its workers ended each time before a mail left. What kills them may be the delivery: it is given so many, and three at least.
+  return work.attemptsCounted > Math.max(3, maxRetryCount + 1) ? lostTooOften : null;
 }
+
+const lost = { class: 'transient', owner: 'item', reach: 'one' } as const;
+
+/** The mail may be out, and who could tell is gone: a mail in doubt like any other. */
+const lostInDoubt: AttemptResult = {
+  kind: 'failed',
+  failure: { ...lost, code: 'worker_lost', reason: 'the worker that sent its mail ended without an outcome' },
+  inDoubt: true,
+  mailed: false,
+};
 
 /** Passing, because a worker dies of many things: the dead letter that it becomes is never charged to its gift. */
 const lostTooOften: AttemptResult = {
   kind: 'failed',
-  failure: {
-    class: 'transient',
-    owner: 'item',
-    reach: 'one',
-    code: 'attempts_lost',
-    reason: 'its attempts ended without an outcome too often',
-  },
+  failure: { ...lost, code: 'attempts_lost', reason: 'its attempts ended without an outcome too often' },
   inDoubt: false,
   mailed: false,
 };
@@ -115,8 +123,11 @@ function retryAt(deps: DeliverDeps, atMs: number, reason: string): Handled['outc
 }
 
 /** What an attempt tells of the mail server; undefined when it was not asked. */
-function observationOf({ deliveryId }: DeliveryWork, attempt: AttemptResult): MailObservation | undefined {
-  if (attempt.kind === 'interrupted') return undefined;
+function observationOf(
+  { deliveryId }: DeliveryWork,
+  attempt: AttemptResult | Overtaken,
+): MailObservation | undefined {
+  if (attempt.kind === 'interrupted' || attempt.kind === 'overtaken') return undefined;
   if (attempt.kind === 'sent') return attempt.mailed ? { served: true } : undefined;
   // An erased recipient says nothing; a failure of ours before the mail would be met by others, too.
   const { failure, mailed } = attempt;
@@ -134,6 +145,7 @@ function factsOf(work: DeliveryWork) {
 }
 
 function failureFacts(attempt: AttemptResult): Partial<Handled> {
+  if (attempt.kind === 'interrupted') return attempt.evidence ?? {};
   if (attempt.kind !== 'failed') return {};
   const { class: failureClass, owner, code, reason } = attempt.failure;
   return { class: failureClass, owner, code, reason, ...attempt.evidence };

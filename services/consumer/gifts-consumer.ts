@@ -8,6 +8,7 @@ import type { QueueHealth } from '../queue/queue-health.ts';
 import type { QueueClients } from '../queue/sqs.ts';
 import { createClaims } from './claims.ts';
 import type { ConsumerConfig } from './config.ts';
+import { createDepartures } from './departures.ts';
 import { createHandler } from './handle-message.ts';
 import { createLeaseRenewal } from './lease-renewal.ts';
 import { MailBreaker } from './mail-breaker.ts';
@@ -47,7 +48,7 @@ export function buildGiftsConsumer(deps: GiftsConsumerDeps): GiftsConsumer {
   const { config, metrics, log, random } = deps;
   const parts = createParts(deps);
   const onRefusal = deps.findQueueAgain && watchForMissingQueue(deps.findQueueAgain, log);
-  const { claims, settle, leases, pauses, breaker, mailer } = parts;
+  const { claims, departures, settle, leases, pauses, breaker, mailer } = parts;
   const consumer = new QueueConsumer({
     clients: deps.clients,
     queue: deps.queue,
@@ -79,7 +80,7 @@ export function buildGiftsConsumer(deps: GiftsConsumerDeps): GiftsConsumer {
     inFlight: () => consumer.stats().inFlight,
     stop: async () => {
       await consumer.stop();
-      await Promise.all([claims.close(), settle.close(), leases.close(), pauses.close()]);
+      await Promise.all([claims.close(), departures.close(), settle.close(), leases.close(), pauses.close()]);
       mailer.close();
     },
   };
@@ -94,6 +95,11 @@ function createParts({ config, database: { db }, queue, keyring, metrics, log, r
     log.warn('leases were not renewed', { event: 'lease_not_renewed', error });
   return {
     claims: createClaims({ db, keyring, leaseSeconds }, { maxSize }),
+    departures: createDepartures(
+      // Well before the mail server's patience, which begins when it has said yes to DATA.
+      { db, random, waitMs: Math.min(10_000, config.smtpTimes.content / 2) },
+      { maxSize, maxDelayMs: 2 },
+    ),
     // A few milliseconds gather the mails that end together, which is nothing beside a mail.
     settle: createSettle({ db, random, onWait: settleWaits({ metrics, log }) }, { maxSize, maxDelayMs: 5 }),
     leases: createLeaseRenewal({ db, leaseSeconds, onError }, { maxSize }),

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { Transporter } from 'nodemailer';
 import type { SmtpClock, SmtpPhase } from './smtp-clock.ts';
 
@@ -12,7 +12,7 @@ export type SendProgress = {
   silentAt: () => SmtpPhase | undefined;
 };
 
-type Watched = { streams: Readable[]; clock?: SmtpClock };
+type Watched = { streams: Readable[]; clock?: SmtpClock; mayLeave?: () => Promise<void> };
 
 /**
  * Watches what a transport does with each mail. An error alone can't tell whether a mail may have been accepted: a time-out
@@ -33,7 +33,7 @@ export function watchProgress() {
             const stream = open(options);
             watched.streams.push(stream);
             opened = watched;
-            return stream;
+            return watched.mayLeave === undefined ? stream : afterwards(watched.mayLeave, stream);
           };
         }
         done();
@@ -45,8 +45,8 @@ export function watchProgress() {
       opened = undefined;
     },
     /** The progress of the send that is given this very signal. */
-    send: (signal: AbortSignal): SendProgress => {
-      const watched: Watched = { streams: [] };
+    send: (signal: AbortSignal, mayLeave?: () => Promise<void>): SendProgress => {
+      const watched: Watched = { streams: [], ...(mayLeave && { mayLeave }) };
       mails.set(signal, watched);
       return {
         begun: () => watched.streams.length > 0,
@@ -55,4 +55,13 @@ export function watchProgress() {
       };
     },
   };
+}
+
+/** Asks when the server asks for the content, not before: until then the mail is certain not to be out. */
+function afterwards(mayLeave: () => Promise<void>, content: Readable): Readable {
+  async function* guarded() {
+    await mayLeave();
+    yield* content;
+  }
+  return Readable.from(guarded(), { objectMode: false }).once('close', () => content.destroy());
 }

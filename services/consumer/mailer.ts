@@ -24,12 +24,15 @@ export type SendResult =
       inDoubt: boolean;
     };
 
+export type SendOptions = { patience?: AbortSignal; mayLeave?: () => Promise<void> };
+
 export type Mailer = {
   /**
    * Never rejects. An aborted `signal` ends the attempt, wherever it is; an aborted `patience` ends the wait for a
-   * connection, and nothing once the mail is on one.
+   * connection, and nothing once the mail is on one. `mayLeave` is called when the server asks for the content: it is given no
+   * byte of it before that resolves, and none when it rejects, whose error is the result's.
    */
-  send: (mail: OutgoingMail, signal: AbortSignal, patience?: AbortSignal) => Promise<SendResult>;
+  send: (mail: OutgoingMail, signal: AbortSignal, options?: SendOptions) => Promise<SendResult>;
   /** Idle connections at once; one in the middle of a mail when it is done. */
   close: () => void;
 };
@@ -58,11 +61,11 @@ export function createMailer(options: MailerOptions): Mailer {
   progressOf.watch(transport);
   return {
     close: () => transport.close(),
-    send: async ({ to, messageId, subject, text, html }, callerSignal, patience) => {
+    send: async ({ to, messageId, subject, text, html }, callerSignal, { patience, mayLeave } = {}) => {
       const impatience = new AbortController();
       // A signal of its own names this send, also when two copies of one mail are under way.
       const signal = AbortSignal.any([callerSignal, impatience.signal]);
-      const progress = progressOf.send(signal);
+      const progress = progressOf.send(signal, mayLeave);
       const hurry = () => progress.begun() || impatience.abort(patience?.reason);
       patience?.addEventListener('abort', hurry);
       if (patience?.aborted) hurry();

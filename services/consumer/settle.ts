@@ -1,10 +1,8 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
-import { isProvenRefusal } from '../database/errors.ts';
 import type { Database } from '../database/schema.ts';
 import { type Settled, type Settlement, settleDeliveries } from '../domain/deliveries/settle-deliveries.ts';
-import { fullJitterMs } from '../queue/backoff.ts';
 import { Batcher } from '../queue/batcher.ts';
+import { type Insistence, insist } from './insist.ts';
 import { togetherOrAlone } from './together-or-alone.ts';
 
 /** Whether an outcome is in the database: only what was recorded may be acknowledged to the queue. */
@@ -18,12 +16,7 @@ export type Settle = ((settlement: Settlement, signal: AbortSignal) => Promise<R
   close: () => Promise<void>;
 };
 
-export type SettleDeps = {
-  db: Kysely<Database>;
-  random: () => number;
-  /** told of each try that has to be repeated */
-  onWait: (error: unknown, attempt: number) => void;
-};
+export type SettleDeps = { db: Kysely<Database> } & Insistence;
 
 /**
  * Settles for many messages at once: those whose mails end within `maxDelayMs` share one statement. Everything but a proven
@@ -36,19 +29,10 @@ export function createSettle(deps: SettleDeps, options: { maxSize: number; maxDe
     run: (settlements) => togetherOrAlone(settlements, (some) => recordAll(deps.db, some)),
   });
   const settle = async (settlement: Settlement, signal: AbortSignal): Promise<Recorded> => {
-    for (let attempt = 1; ; attempt += 1) {
-      let error: unknown;
-      try {
-        const settled = await batcher.add(settlement);
-        if (settled !== 'locked') return { kind: settled };
-        error = new GiftLockedError();
-      } catch (cause) {
-        if (isProvenRefusal(cause)) return { kind: 'failed', error: cause };
-        error = cause;
-      }
-      deps.onWait(error, attempt);
-      const pauseMs = 50 + fullJitterMs({ attempt, baseMs: 100, capMs: 2_000, random: deps.random });
-      if (!(await pausedFor(pauseMs, signal))) return { kind: 'failed', error };
+    try {
+      return { kind: await insist(deps, () => batcher.add(settlement), signal) };
+    } catch (error) {
+      return { kind: 'failed', error };
     }
   };
   return Object.assign(settle, { close: () => batcher.close() });
@@ -58,24 +42,4 @@ export function createSettle(deps: SettleDeps, options: { maxSize: number; maxDe
 async function recordAll(db: Kysely<Database>, settlements: Settlement[]): Promise<Settled[]> {
   const settled = await settleDeliveries(db, settlements);
   return settlements.map(({ deliveryId }) => settled.get(deliveryId) ?? 'overtaken');
-}
-
-/** Somebody else holds the gift's row. */
-class GiftLockedError extends Error {
-  readonly code = 'gift_locked';
-
-  constructor() {
-    super('the gift is locked by another transaction');
-    this.name = 'GiftLockedError';
-  }
-}
-
-/** False when `signal` was or became aborted. */
-async function pausedFor(pauseMs: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await wait(pauseMs, undefined, { signal });
-    return true;
-  } catch {
-    return false;
-  }
 }

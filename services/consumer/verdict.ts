@@ -8,10 +8,16 @@ import type { Outcome } from '../queue/message.ts';
 export type AttemptResult =
   /** `mailed`: a mail server was asked; a gift to a wallet needs none */
   | { kind: 'sent'; mailed: boolean }
-  /** nothing had been begun: the process is shutting down, consumption is paused, or no connection was free in time */
-  | { kind: 'interrupted'; reason: 'shutdown' | 'paused' | 'mail_busy' }
+  /**
+   * nothing has left: the process is shutting down, consumption is paused, no connection was free in time, or it could not be
+   * put on record that the mail may be out
+   */
+  | { kind: 'interrupted'; reason: 'shutdown' | 'paused' | 'mail_busy' | 'unmarked'; evidence?: Evidence }
   /** `inDoubt`: the mail may have been accepted all the same; `evidence`: for the log, free of personal data */
   | { kind: 'failed'; failure: Failure; inDoubt: boolean; mailed: boolean; evidence?: Evidence };
+
+/** Found out before the mail left: the delivery is another worker's, or over. */
+export type Overtaken = { kind: 'overtaken' };
 
 /** nodemailer's code where a mail failed; the error itself only where no mail server had a word in it. */
 export type Evidence = { mail_code?: string; error?: unknown };
@@ -63,7 +69,11 @@ export function decide(work: Work, attempt: AttemptResult, policy: RetryPolicy, 
       return {
         result: 'interrupted',
         settlement: { ...settled, outcome: 'interrupted' },
-        outcome: { kind: 'retry', delaySeconds: delayOf(moment.pausedForMs ?? 0), reason: attempt.reason },
+        outcome: {
+          kind: 'retry',
+          delaySeconds: delayOf(moment.pausedForMs ?? interruptionMs(work, attempt.reason, policy)),
+          reason: attempt.reason,
+        },
       };
     case 'failed':
       if (attempt.inDoubt) return leaveInDoubt(work, attempt.failure, policy);
@@ -172,6 +182,11 @@ function tryAgain(work: Work, failure: Failure, policy: RetryPolicy, moment: Mom
     },
     outcome: { kind: 'retry', delaySeconds, reason: failure.code },
   };
+}
+
+/** A fault of ours would be met again at once, and an interruption counts towards no limit. */
+function interruptionMs({ attempt }: Work, reason: string, { baseMs, capMs, random }: RetryPolicy): number {
+  return reason === 'unmarked' ? fullJitterMs({ attempt, baseMs, capMs, random }) : 0;
 }
 
 function delayOf(ms: number): number {

@@ -175,6 +175,8 @@ export type DeliveriesTable = {
   attempts: Generated<number>;
   attempts_forgiven: Generated<number>;
   lease_until: Timestamp | null;
+  /** since when the mail of the attempt under way may be out; null before its content is given to a mail server */
+  maybe_out_since: Timestamp | null;
   dead_lettered_at: Timestamp | null;
   created_at: CreatedAt;
   state_changed_at: Timestamp;

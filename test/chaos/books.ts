@@ -138,7 +138,7 @@ async function checkMails(pool: Queryable, mail: Pick<MailServer, 'mails'>): Pro
   const broken: string[] = [];
   const { rows } = await pool.query(`select d.id, d.purpose, g.state,
       (select count(*)::integer from delivery_attempts a
-        where a.delivery_id = d.id and a.outcome not in ('retry', 'dead_letter')) as possible,
+        where a.delivery_id = d.id and a.outcome in ('sent', 'in_doubt', 'superseded')) as possible,
       exists (select from delivery_attempts a where a.delivery_id = d.id and a.outcome = 'in_doubt') as in_doubt
     from deliveries d join gifts g on g.id = d.gift_id`);
   const copies = Map.groupBy(mail.mails(), ({ messageId }) => messageId);

@@ -27,6 +27,8 @@ export type ClaimedRow = {
   channel: Channel;
   attempts: number;
   attempts_forgiven: number;
+  /** the worker before is gone, and the mail of its attempt may be out: that attempt was taken over, not a new one begun */
+  maybe_out: boolean;
   /** attempts that ended in doubt */
   in_doubt: number;
   /** since the delivery was first tried, or asked for */
@@ -49,6 +51,7 @@ export type ClaimedRow = {
  * Takes the gifts that may be delivered now, mints their vouchers, opens their deliveries and attempts: one statement
  * for all messages of a receive. Gifts in other states, or leased by a live worker, are left out of the answer. A gift that
  * counts as delivered because its mail is in doubt is taken once more when its repeat is due, and stays delivered.
+ * An attempt whose worker is gone is closed and followed by a new one; that of a mail that may be out is taken over instead.
  */
 export async function claimQueuedGifts(
   db: Kysely<Database>,
@@ -83,7 +86,7 @@ export async function claimQueuedGifts(
       select delivery_id, id, 'gift', channel, 'sending', 1, ${leaseEnd(leaseSeconds)}, clock_timestamp()
       from locked join input on input.gift_id = locked.id
       on conflict (gift_id, purpose) where purpose in ('gift', 'reminder') do update
-        set state = 'sending', attempts = deliveries.attempts + 1, lease_until = excluded.lease_until,
+        set state = 'sending', lease_until = excluded.lease_until, ${nextAttempt('deliveries')},
           dead_lettered_at = null, state_changed_at = excluded.state_changed_at
         -- A repeat leaves the gift's row as it is, so its delivery's has to tell that nobody took it a moment ago.
         where deliveries.state <> 'sending' or deliveries.lease_until < clock_timestamp()
@@ -112,7 +115,7 @@ export async function claimPendingDeliveries(
         and ${repeatLeft('d')} = 0
       order by d.id for no key update of d skip locked
     ), claimed as (
-      update deliveries d set state = 'sending', attempts = attempts + 1, lease_until = ${leaseEnd(leaseSeconds)},
+      update deliveries d set state = 'sending', lease_until = ${leaseEnd(leaseSeconds)}, ${nextAttempt('d')},
         dead_lettered_at = null, state_changed_at = clock_timestamp()
       from locked where d.id = locked.id
       returning d.*
@@ -180,21 +183,29 @@ function repeatLeft(delivery: 'd'): RawBuilder<number> {
       and a.outcome = 'in_doubt'), 0)::float8`;
 }
 
+/** Decided on the row as it is when it is taken: its worker may have said a moment ago that the mail is on its way. */
+function nextAttempt(delivery: 'deliveries' | 'd'): RawBuilder<unknown> {
+  const row = (column: string) => sql.ref(`${delivery}.${column}`);
+  const takenOver = sql`${row('state')} = 'sending' and ${row('maybe_out_since')} is not null`;
+  return sql`attempts = ${row('attempts')} + case when ${takenOver} then 0 else 1 end,
+    maybe_out_since = case when ${takenOver} then ${row('maybe_out_since')} end`;
+}
+
 /** Attempts that an earlier worker left open are closed as interrupted; the new ones are numbered after them. */
 function openAttempts(inputOfClaimed: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`interrupted as (
       update delivery_attempts a set outcome = 'interrupted', finished_at = clock_timestamp()
-      from claimed where a.delivery_id = claimed.id and a.outcome = 'started'
+      from claimed where a.delivery_id = claimed.id and a.outcome = 'started' and claimed.maybe_out_since is null
     ), opened as (
       insert into delivery_attempts (id, delivery_id, number, message_id, receive_count, started_at)
       select attempt_id, claimed.id, claimed.attempts, message_id, receive_count, clock_timestamp()
-      from claimed join input on ${inputOfClaimed}
+      from claimed join input on ${inputOfClaimed} where claimed.maybe_out_since is null
     )`;
 }
 
 const selectWork = sql`
     select claimed.id as delivery_id, g.id as gift_id, claimed.purpose, claimed.channel, claimed.attempts,
-      claimed.attempts_forgiven, extract(epoch from clock_timestamp() - claimed.created_at)::float8 as age_seconds,
+      claimed.attempts_forgiven, claimed.maybe_out_since is not null as maybe_out, extract(epoch from clock_timestamp() - claimed.created_at)::float8 as age_seconds,
       (select count(*)::int from delivery_attempts a
         where a.delivery_id = claimed.id and a.outcome = 'in_doubt') as in_doubt, g.sender_id, s.name as sender_name, g.amount_minor, g.currency, g.claim_version,
       g.expires_at, g.request_id, r.id as recipient_id, r.kind as recipient_kind, r.sealed, r.wrapped_key,

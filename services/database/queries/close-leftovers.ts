@@ -2,7 +2,8 @@ import { sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
 
 /**
- * Closes at most `limit` of each of what was left open: a reminder whose worker died, which nobody may send again; a delivery
+ * Closes at most `limit` of each of what was left open: a reminder whose worker died, which nobody may send again (where its mail
+ * may be out it counts as sent, in doubt); a delivery
  * of a gift that has ended, or of one that counts as delivered since a mail in doubt, whose repeat has not come, or has lost its worker, for two days; an
  * attempt of a delivery that is not being sent. The first and the repeat come about by themselves: a worker can die, a message
  * be lost at any time. The others are ended with what they hang on, and are looked for in case that ever fails.
@@ -12,14 +13,16 @@ import type { Database } from '../schema.ts';
 export async function closeLeftovers(trx: Transaction<Database>, limit: number): Promise<number> {
   const { rows } = await sql<{ closed: number }>`
     with abandoned as materialized (
-      select id from deliveries
+      select id, maybe_out_since is not null as maybe_out from deliveries
       where purpose = 'reminder' and state = 'sending' and lease_until < clock_timestamp() - interval '1 minute'
       limit ${limit} for no key update skip locked
     ), interrupted as (
-      update delivery_attempts a set outcome = 'interrupted', finished_at = clock_timestamp()
+      update delivery_attempts a set outcome = case when abandoned.maybe_out then 'in_doubt' else 'interrupted' end,
+        finished_at = clock_timestamp()
       from abandoned where a.delivery_id = abandoned.id and a.outcome = 'started'
     ), given_up as (
-      update deliveries d set state = 'failed', lease_until = null, state_changed_at = clock_timestamp()
+      update deliveries d set state = case when abandoned.maybe_out then 'sent' else 'failed' end, lease_until = null,
+        state_changed_at = clock_timestamp()
       from abandoned where d.id = abandoned.id
       returning d.id
     ), orphaned as materialized (

@@ -144,8 +144,10 @@ export async function queueLockedDeliveries(
       select * from json_to_recordset(${JSON.stringify(input)}::json) as queued (
         delivery_id uuid, queue text, body text, group_id text, trace_header text)
     ), moved as (
-      update deliveries d set state = 'pending', lease_until = null, dead_lettered_at = null,
-        state_changed_at = clock_timestamp()
+      -- What may be out stays as its worker left it: back at its start, it would be sent once more at once.
+      update deliveries d set dead_lettered_at = null, state_changed_at = clock_timestamp(),
+        state = case when d.state = 'sending' and d.maybe_out_since is not null then d.state else 'pending' end,
+        lease_until = case when d.state = 'sending' and d.maybe_out_since is not null then d.lease_until end
       from input where d.id = input.delivery_id
     )
     insert into outbox (queue, body, group_id, trace_header, available_at)

@@ -15,6 +15,8 @@ export type DeliveryWork = {
   attempt: number;
   /** attempts since the start or the last redrive, this one included: what the retry limit is compared with */
   attemptsCounted: number;
+  /** this attempt was another worker's, which is gone, and its mail may be out: it is not to be sent again now */
+  maybeOut: boolean;
   /** earlier attempts of which nobody knows whether the recipient has their mail; a gift with one counts as delivered */
   inDoubt: number;
   /** for how long it has been tried */
@@ -49,6 +51,7 @@ export function toWork(keyring: Keyring, row: ClaimedRow): DeliveryWork {
     purpose: row.purpose,
     attempt: row.attempts,
     attemptsCounted: row.attempts - row.attempts_forgiven,
+    maybeOut: row.maybe_out,
     inDoubt: row.in_doubt,
     ageSeconds: row.age_seconds,
     value: { amount: row.amount_minor, currency: row.currency },

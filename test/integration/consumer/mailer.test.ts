@@ -132,6 +132,50 @@ describe('a mail that may have been accepted', () => {
   });
 });
 
+describe('a mail that has to be allowed to leave', () => {
+  test('is asked for when the server wants its content, and given to it when it may', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let asked = 0;
+    const mayLeave = () => {
+      asked += 1;
+      return promise;
+    };
+    const stages: [string, number][] = [];
+    server.behave(({ at }) => {
+      stages.push([at, asked]);
+      return { kind: 'accept' };
+    });
+    const result = mailer.send(mail, never(), { mayLeave });
+    await eventually(() => expect(asked).toBe(1));
+    expect(stages).toEqual([
+      ['greeting', 0],
+      ['sender', 0],
+      ['recipient', 0],
+    ]);
+    resolve();
+    expect(await result).toEqual({ ok: true });
+    expect(server.mails()).toHaveLength(1);
+  });
+
+  test('and may not is not given to it at all, and is not in doubt', async () => {
+    const withheld = new Error('not now');
+    const result = await mailer.send(mail, never(), { mayLeave: () => Promise.reject(withheld) });
+    expect(result).toEqual({ ok: false, error: withheld, begun: true, inDoubt: false });
+    expect(await mailer.send(mail, never(), { mayLeave: () => Promise.resolve() })).toEqual({ ok: true });
+    expect(server.mails()).toHaveLength(1);
+  });
+
+  test('is not sent to a recipient who is refused, and nothing is left open', async () => {
+    server.behave({ kind: 'reply', at: 'recipient', code: 550 });
+    const mayLeave = () => new Promise<void>(() => undefined);
+    const result = await mailer.send(mail, never(), { mayLeave });
+    expect(result).toMatchObject({ ok: false, inDoubt: false });
+    server.behave({ kind: 'accept' });
+    expect(await mailer.send(mail, never())).toEqual({ ok: true });
+    expect(server.connections()).toBe(1);
+  });
+});
+
 describe('P10: an aborted signal', () => {
   test('ends the mail that is under way, and the one that waits for a connection', async () => {
     server.behave({ kind: 'hang', at: 'recipient' });

@@ -59,7 +59,9 @@ async function expectOneStory({ database }: System, id: GiftId, story: Story): P
   ]);
   expect(transfers).toEqual(['commit', 'reserve']);
   expect(deliveries).toMatchObject([{ purpose: 'gift', state: 'sent', attempts: attempts.length }]);
-  expect(attempts.filter(({ outcome }) => outcome === 'sent')).toHaveLength(1);
+  const ended = (as: string) => attempts.filter(({ outcome }) => outcome === as).length;
+  // Two mails in doubt are all that a delivery gets.
+  expect(ended('sent')).toBe(ended('in_doubt') < 2 ? 1 : 0);
   expect(attempts.filter(({ outcome }) => outcome === 'started')).toEqual([]);
   const { rows } = await database.pool.query(
     `select action, count(*)::integer from audit_records where subject_id = $1

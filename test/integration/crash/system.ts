@@ -146,6 +146,7 @@ function sharedEnv(given: { databaseUrl: string; keyringFile: string; queueName:
     SHUTDOWN_GRACE_SECONDS: '4',
     SMTP_COMMAND_TIMEOUT_SECONDS: '4',
     LEASE_SECONDS: '5',
+    MAIL_IN_DOUBT_PAUSE_SECONDS: '1',
     VISIBILITY_TIMEOUT_SECONDS: '5',
     RETRY_BASE_MS: '100',
     RETRY_CAP_MS: '1000',
