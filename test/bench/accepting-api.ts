@@ -12,8 +12,13 @@ import { type PostgresServer, startPostgres } from '../support/postgres-server.t
 
 export type AcceptingSender = FundedSender & { key: string };
 
-/** An API process that accepts gifts, with a database of its own and eight senders who can give for ever. */
-export type AcceptingApi = { url: string; databaseUrl: string; senders: AcceptingSender[] };
+/** An API process that accepts gifts, with a database of its own, eight senders who can give for ever, and one who has a euro. */
+export type AcceptingApi = {
+  url: string;
+  databaseUrl: string;
+  senders: AcceptingSender[];
+  poor: AcceptingSender;
+};
 
 /** Postgres and the SQS emulator that a bench's APIs share, and what is to be ended with them. */
 export type Surroundings = {
@@ -50,7 +55,8 @@ export async function startAcceptingApi(
   await createEmptyDatabase(around.postgres.url, name);
   const databaseUrl = withDatabaseName(around.postgres.url, name);
   const keyringFile = join(around.folder, `${name}.json`);
-  const senders = await prepareDatabase(databaseUrl, keyringFile, root);
+  const [poor, ...senders] = await prepareDatabase(databaseUrl, keyringFile, root);
+  if (!poor) throw new Error('no senders');
   const env = {
     PATH: process.env['PATH'],
     DATABASE_URL: databaseUrl,
@@ -79,12 +85,12 @@ export async function startAcceptingApi(
   for await (const line of createInterface({ input: api.stdout })) {
     if (!line.includes('"event":"started"')) continue;
     api.stdout.resume();
-    return { url: `http://127.0.0.1:${JSON.parse(line).port}`, databaseUrl, senders };
+    return { url: `http://127.0.0.1:${JSON.parse(line).port}`, databaseUrl, senders, poor };
   }
   throw new Error(`the API of ${root} did not start`);
 }
 
-/** With the migrations, keyring and keys of that release. */
+/** With the migrations, keyring and keys of that release. @returns the senders, who can give for ever but for the first */
 async function prepareDatabase(
   databaseUrl: string,
   keyringFile: string,
@@ -105,8 +111,8 @@ async function prepareDatabase(
   await writeFile(keyringFile, keyrings.createKeyringFile('bench'));
   const keyring: ReturnType<typeof parseKeyring> = keyrings.parseKeyring(await readFile(keyringFile, 'utf8'));
   const senders: AcceptingSender[] = [];
-  for (let i = 0; i < 8; i += 1) {
-    const sender = await fundedSender(our.db, 1_000_000_000_000);
+  for (let i = 0; i <= 8; i += 1) {
+    const sender = await fundedSender(our.db, i === 0 ? 100 : 1_000_000_000_000);
     const draft = { senderId: sender.senderId, name: 'bench', roles: ['sender' as const] };
     const { key } = await createApiKey(their.db, { keyring }, { ...draft, scopes: null, expiresAt: null });
     senders.push({ ...sender, key });

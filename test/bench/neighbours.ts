@@ -1,6 +1,6 @@
 /**
  * What a sixteenth connection costs the fifteen others when all that it asks for is refused: gifts that nobody can pay, in a
- * currency without a funding account, with an `external_id` that is taken. Beside it one whose gifts are accepted like all others.
+ * currency without a funding account, with an `external_id` that is taken, beyond what a gift may have. Beside it one whose gifts are accepted like all others.
  */
 import { loadavg } from 'node:os';
 import { previousReleaseFolder } from '../support/previous-release.ts';
@@ -16,14 +16,15 @@ import {
 } from './send-gifts.ts';
 
 /** What the sixteenth asks for, and how it is answered. */
-const neighbours: Record<string, { body: object; status: number }> = {
+const neighbours: Record<string, { body: object; status: number; poor?: true }> = {
   'accepted like theirs': { body: giftBody, status: 202 },
-  'more than there is': {
-    body: { ...giftBody, value: { amount: 900_000_000_000_000, currency: 'EUR' } },
-    status: 402,
-  },
-  'no funding account': { body: { ...giftBody, value: { amount: 2_500, currency: 'USD' } }, status: 402 },
+  'more than there is': { body: giftBody, status: 402, poor: true },
+  'no funding account': { body: { ...giftBody, value: { amount: 2_500, currency: 'USD' } }, status: 422 },
   'external_id taken': { body: { ...giftBody, external_id: 'taken' }, status: 409 },
+  'more than a gift may have': {
+    body: { ...giftBody, value: { amount: 900_000_000_000, currency: 'EUR' } },
+    status: 422,
+  },
 };
 
 export async function run({ sliceMs = 1_000, rounds = 6 } = {}): Promise<void> {
@@ -81,13 +82,14 @@ async function compare(api: AcceptingApi, sliceMs: number, rounds: number): Prom
 }
 
 function* neighbourPosts(
-  { senders }: AcceptingApi,
-  asked: { body: object; status: number },
+  { senders, poor }: AcceptingApi,
+  asked: (typeof neighbours)[string],
   untilMs: number,
 ): Generator<GiftPost> {
-  const [sender] = senders;
+  const sender = asked.poor ? poor : senders[0];
+  const { body, status } = asked;
   while (sender && performance.now() < untilMs)
-    yield { apiKey: sender.key, idempotencyKey: crypto.randomUUID(), ...asked };
+    yield { apiKey: sender.key, idempotencyKey: crypto.randomUUID(), body, status };
 }
 
 if (import.meta.main) await run();
