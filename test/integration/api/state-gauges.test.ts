@@ -57,6 +57,8 @@ describe('gauges of what is the same for all processes', () => {
     expect(body).toContain('largesse_outbox_lag_seconds 9');
     expect(body).toContain('largesse_ledger_invariant_ok{invariant="sum_is_zero"} 1');
     expect(body).not.toMatch(/largesse_ledger_invariant_ok\{[^}]*\} 0/);
+    expect(body).toMatch(/largesse_partitions_ahead_days\{table="audit_records"\} (89|9\d|1\d\d)/);
+    expect(body).toContain('largesse_rows_without_month{table="delivery_attempts"} 0');
   });
 
   test('how long the oldest message of a queue has waited is there for who scales by it, and 0 when none does', async () => {

@@ -82,3 +82,21 @@ test('several at once: a due gift is queued once, a gift near its end is reminde
   expect(rows).toHaveLength(1);
   expect(logged()).toEqual([]);
 });
+
+test('several at once: a month that is missing is made once, and said', async () => {
+  const { pool } = api.database;
+  const { rows } = await pool.query(
+    `select partition from month_partitions where "table" = 'audit_records' order by until_at desc nulls last limit 1`,
+  );
+  const [{ partition }] = rows;
+  await pool.query(`alter table audit_records detach partition ${partition}`);
+  await pool.query(`drop table ${partition}`);
+  const { logger, logged } = memoryLogger();
+  const deps = { ...api.deps, logger, random: () => 0, remindBeforeSeconds: 86_400 };
+  const loops = [...createTimekeepers(deps), ...createTimekeepers(deps)];
+  running.push(...loops);
+  for (const loop of loops) loop.start();
+  await eventually(() =>
+    expect(logged().filter(({ event }) => event === 'month_made')).toMatchObject([{ partition }]),
+  );
+});

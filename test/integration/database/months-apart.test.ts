@@ -57,6 +57,10 @@ const contents = () =>
 
 test('tables with rows are divided without copying a row or building an index, and what was under way goes on', async () => {
   const work = await claim(underWay);
+  const role = `largesse_writing_${process.pid}`;
+  await client.pool.query(
+    `drop role if exists ${role}; create role ${role}; grant insert on audit_records to ${role}`,
+  );
   const stray = 'ffffffff-0000-7000-8000-000000000000';
   await client.pool.query(`insert into audit_records (id, action, actor_kind, subject_kind, subject_id)
     values ('${stray}', 'gift.accepted', 'api_key', 'gift', '${stray}')`);
@@ -76,6 +80,13 @@ test('tables with rows are divided without copying a row or building an index, a
     await rows(`select tableoid::regclass::text as at from audit_records where id = '${stray}'`),
   ).toEqual([{ at: 'audit_records_default' }]);
   expect(await rows('select id from audit_records_default')).toHaveLength(1);
+
+  // Who might write the old table may write the new one, of whose partitions no right is asked.
+  const may = (table: string) =>
+    rows(`select has_table_privilege('${role}', '${table}', 'insert') as insert`);
+  expect(await may('audit_records')).toEqual([{ insert: true }]);
+  expect(await may('audit_records_default')).toEqual([{ insert: false }]);
+  await client.pool.query(`drop owned by ${role}; drop role ${role}`);
 
   await settle(work);
   const story = (await readTimeline(client.db, sender.senderId, underWay)).map((entry) =>

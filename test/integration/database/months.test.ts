@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { sql } from 'kysely';
 import pg from 'pg';
 import { createDatabase, type DatabaseClient } from '../../../services/database/client.ts';
 import { isBusy } from '../../../services/database/errors.ts';
@@ -205,15 +204,4 @@ test('a role that may not make tables adds months all the same, with the rights 
   await expect(makeNextMonth(serving.db)).rejects.toMatchObject({ code: '42501' });
   await serving.db.destroy();
   await database.pool.query(`drop role ${role}`);
-});
-
-test('the role of the old table keeps its rights: a statement names the table and not the partition', async () => {
-  const role = `largesse_writing_${newUuid().replaceAll('-', '')}`;
-  await database.pool.query(`create role ${role}; grant insert on audit_records to ${role}`);
-  await database.db.transaction().execute(async (trx) => {
-    await sql`set local role ${sql.ref(role)}`.execute(trx);
-    await sql`insert into audit_records (id, action, actor_kind, subject_kind, subject_id)
-      values (${newUuid()}, 'gift.accepted', 'api_key', 'gift', ${newUuid()})`.execute(trx);
-  });
-  await database.pool.query(`drop owned by ${role}; drop role ${role}`);
 });
