@@ -3,9 +3,10 @@ import { secret } from '../../scripts/cluster/secrets.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Api, openApi } from './support/api.ts';
 import { helm, run } from './support/command.ts';
-import { installSurroundings, upgrade } from './support/installation.ts';
+import { installSurroundings, upgradeAll } from './support/installation.ts';
 import { type Mails, openMails } from './support/mail.ts';
 import { createNamespace, type Namespace } from './support/namespace.ts';
+import { POLICIES } from './support/policies.ts';
 import { type ReplicaWatch, watchReplicas } from './support/replicas.ts';
 import { createSender } from './support/sender.ts';
 
@@ -20,6 +21,7 @@ describe('an installation, from nothing to nothing', () => {
   let consumers: ReplicaWatch;
 
   beforeAll(async () => {
+    await run('kubectl', ['delete', 'crd', POLICIES, '--ignore-not-found', '--timeout=60s']);
     namespace = await createNamespace('largesse-life');
     await installSurroundings(namespace);
   });
@@ -30,7 +32,7 @@ describe('an installation, from nothing to nothing', () => {
 
   test('P63 P68: helm install into an empty namespace that enforces the restricted standard', async () => {
     // One mail at a time per pod, so that a thousand gifts last until the second pod is there.
-    await upgrade(namespace, ['consumers.gifts.settings.SMTP_MAX_CONNECTIONS=1']);
+    await upgradeAll(namespace, ['consumers.gifts.settings.SMTP_MAX_CONNECTIONS=1']);
     [api, mails] = await Promise.all([openApi(namespace), openMails(namespace)]);
   });
 
@@ -45,10 +47,26 @@ describe('an installation, from nothing to nothing', () => {
     await eventually(async () => expect(await api.states()).toEqual(['delivered']), patient);
   });
 
+  test('the reconciler goes by the policy that the chart made, and says so in its status', async () => {
+    await eventually(async () => {
+      const [name, ready] = (await namespace.kubectl('get', 'dlp', '--no-headers')).split(/\s+/);
+      expect([name, ready]).toEqual(['largesse-gifts', 'True']);
+    }, patient);
+  });
+
+  test('P44: what somebody changed of a policy outlives an upgrade', async () => {
+    const rules = [{ name: 'mine', match: { classes: ['poison'] }, verdict: 'quarantine' }];
+    const change = JSON.stringify({ spec: { rules } });
+    await namespace.kubectl('patch', 'dlp', 'largesse-gifts', '--type=merge', '--patch', change);
+    await upgradeAll(namespace, ['consumers.gifts.settings.SMTP_MAX_CONNECTIONS=1']);
+    const { spec } = await namespace.get<{ spec: { rules: object[] } }>('dlp', 'largesse-gifts');
+    expect(spec.rules).toEqual(rules);
+  });
+
   test('helm test sends a gift through it', async () => {
     const { key } = await createSender(namespace, 100);
     await namespace.apply([secret('largesse-test', { apiKey: key })]);
-    await upgrade(namespace, [
+    await upgradeAll(namespace, [
       'consumers.gifts.settings.SMTP_MAX_CONNECTIONS=1',
       'test.existingSecret=largesse-test',
       'test.recipient=helm@example.com',
@@ -83,6 +101,8 @@ describe('an installation, from nothing to nothing', () => {
     const ours = ['--selector', 'app.kubernetes.io/instance=largesse', '--output', 'name'];
     // Pods have their grace period.
     await eventually(async () => expect(await namespace.kubectl('get', kinds, ...ours)).toBe(''), patient);
+    // P61: the definition and what somebody may have changed are not Helm's to take away.
+    expect(await namespace.kubectl('get', 'dlp', '--output', 'name')).toContain('/largesse-gifts');
     const secrets = await namespace.kubectl('get', 'secrets', '--output', 'name');
     expect(secrets).toContain('secret/largesse-keyring');
     expect(await run('kubectl', ['get', 'namespace', namespace.name, '--output', 'name'])).toContain(

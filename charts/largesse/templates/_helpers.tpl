@@ -60,6 +60,19 @@ helm.sh/chart: {{ printf "%s-%s" .context.Chart.Name .context.Chart.Version | re
 {{- toYaml $consumer -}}
 {{- end -}}
 
+{{/* The policy of a queue, with or without a cluster to keep it. (dict "context" $ "name" "gifts" "spec" …) */}}
+{{- define "largesse.deadLetterPolicy" -}}
+apiVersion: largesse.dev/v1alpha1
+kind: DeadLetterPolicy
+metadata:
+  name: {{ printf "%s-%s" (include "largesse.fullname" .context) .name }}
+  labels:
+    {{- include "largesse.selectorLabels" (dict "context" .context "component" "reconciler") | nindent 4 }}
+spec:
+  queue: {{ .name }}
+  {{- toYaml .spec | nindent 2 }}
+{{- end -}}
+
 {{/* A value as a string: numbers as their digits, however large (Helm reads 1000000 as a float and writes 1e+06). */}}
 {{- define "largesse.string" -}}
 {{- if kindIs "float64" . -}}{{ toJson . }}{{- else -}}{{ toString . }}{{- end -}}

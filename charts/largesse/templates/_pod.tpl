@@ -14,10 +14,10 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* Who the pod is and where it runs. (dict "context" $ "component" "api" "of" .Values.api) */}}
+{{/* Who the pod is and where it runs. (dict "context" $ "component" "api" "of" .Values.api "token" false) */}}
 {{- define "largesse.podPlacement" -}}
 serviceAccountName: {{ include "largesse.serviceAccountName" . }}
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ default false .token }}
 enableServiceLinks: false
 # Linux drops a SIGTERM that PID 1 does not handle yet: a pod that is ended in its first second would work on until its grace period is over
 # and be killed amid a message. Here another process is PID 1, and such a pod leaves at once.

@@ -4,15 +4,19 @@ import { apiEnv } from '../../../services/api/config.ts';
 import { consumerEnv } from '../../../services/consumer/config.ts';
 import { reconcilerEnv } from '../../../services/reconciler/config.ts';
 
-/** What the chart sets itself, from values of its own. */
+/** What the chart sets itself, from values of its own, or kubelet does. */
 const OF_THE_CHART = [
   'AWS_ENDPOINT_URL_SQS',
   'AWS_REGION',
   'DATABASE_POOL_MAX',
   'DATABASE_URL',
   'DEAD_LETTER_POLICY_FILE',
+  'DEAD_LETTER_POLICY_SOURCE',
   'GIFTS_QUEUE_NAME',
   'HOST',
+  'KUBECONFIG',
+  'KUBERNETES_SERVICE_HOST',
+  'KUBERNETES_SERVICE_PORT',
   'KEYRING_FILE',
   'MAIL_FROM',
   'MAX_IN_FLIGHT',
@@ -20,6 +24,7 @@ const OF_THE_CHART = [
   'PORT',
   'PUBLIC_URL',
   'QUEUE_PROVISIONING',
+  'RECONCILER_LEASE_NAME',
   'SHUTDOWN_GRACE_SECONDS',
   'SMTP_URL',
   // The root of a container can not be written: the log goes to standard output.
