@@ -64,7 +64,7 @@ async function addUp(trx: Transaction<Database>, after: string, until: string): 
   const [{ transfers, accounts } = { transfers: 0, accounts: [] }] = rows;
   if (transfers === 0) return 0;
   await noteFindings(trx, sql`${transferFindings(which)} union all ${giftFindings(giftsOf(which))}`);
-  await checkAccounts(trx, accounts);
+  await checkAccounts(trx, accounts, until);
   return transfers;
 }
 

@@ -130,7 +130,7 @@ async function sums(
   }>`
     with open as materialized (
       select account_id, sum(total) as total from (
-        ${movedSince(sql`${closedUntil}::timestamptz`)}
+        ${movedSince(closedUntil)}
         union all
         select a.id, 0 from (select distinct funding_account_id as id from gifts
           where id >= ${firstIdSince(closedUntil)}) given

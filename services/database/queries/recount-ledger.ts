@@ -3,6 +3,7 @@ import type { Database } from '../schema.ts';
 import { postedBetween, sumsOf } from './close-ledger.ts';
 import { giftFindings, giftInvariants, transferFindings, transferInvariants } from './ledger-findings.ts';
 import { noteFindings } from './note-findings.ts';
+import { recounting } from './recounting.ts';
 
 const firstGift = '00000000-0000-0000-0000-000000000000';
 
@@ -13,10 +14,10 @@ const firstGift = '00000000-0000-0000-0000-000000000000';
  *
  * @returns whether there was a period to recount
  */
-export async function recountPeriod(trx: Transaction<Database>): Promise<boolean> {
+export async function recountPeriod(trx: Transaction<Database>, restSeconds: number): Promise<boolean> {
   const { rows } = await sql<{ id: string | null; after: string; until: string }>`
     select p.id::text as id, p.after_at::text as after, p.until_at::text as until
-    from (select * from ledger_closing for update skip locked) closing
+    from (${recounting(sql`recount_period = 0`, sql`periods_recounted_at`, restSeconds)}) closing
     left join lateral (select * from ledger_periods where id > closing.recount_period order by id limit 1) p on true`.execute(
     trx,
   );
@@ -61,11 +62,17 @@ export async function recountPeriod(trx: Transaction<Database>): Promise<boolean
 }
 
 /** Looks at the next `limit` gifts again, whatever their age. @returns how many there were */
-export async function recountGifts(trx: Transaction<Database>, limit: number): Promise<number> {
+export async function recountGifts(
+  trx: Transaction<Database>,
+  limit: number,
+  restSeconds: number,
+): Promise<number> {
   const { rows } = await sql<{ after: string; ids: string[] | null }>`
     select closing.recount_gift as after, (select array_agg(id order by id) from (
       select id from gifts where id > closing.recount_gift order by id limit ${limit}) next) as ids
-    from (select * from ledger_closing for update skip locked) closing`.execute(trx);
+    from (${recounting(sql`recount_gift = ${firstGift}`, sql`gifts_recounted_at`, restSeconds)}) closing`.execute(
+    trx,
+  );
   const [next] = rows;
   if (!next) return 0;
   const ids = next.ids ?? [];

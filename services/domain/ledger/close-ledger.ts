@@ -9,6 +9,8 @@ export const ledgerSteps = {
   closeTransfers: 5_000,
   recountGifts: 1_000,
   recountAccounts: 5_000,
+  /** between two rounds of the recount */
+  restSeconds: 600,
   marginSeconds: 5,
   shortestSeconds: 300,
 };
@@ -23,11 +25,11 @@ export async function closeLedger(db: Kysely<Database>, steps = ledgerSteps): Pr
 
 /** Counts the next closed period and looks at the next gifts again; round and round. */
 export async function recountLedger(db: Kysely<Database>, steps = ledgerSteps): Promise<void> {
-  await db.transaction().execute((trx) => recountPeriod(trx));
-  await db.transaction().execute((trx) => recountGifts(trx, steps.recountGifts));
+  await db.transaction().execute((trx) => recountPeriod(trx, steps.restSeconds));
+  await db.transaction().execute((trx) => recountGifts(trx, steps.recountGifts, steps.restSeconds));
 }
 
 /** Looks at the balances of the next accounts again; round and round. A step may have to read the open period, so they are few and large. */
 export async function recountBalances(db: Kysely<Database>, steps = ledgerSteps): Promise<void> {
-  await db.transaction().execute((trx) => recountAccounts(trx, steps.recountAccounts));
+  await db.transaction().execute((trx) => recountAccounts(trx, steps.recountAccounts, steps.restSeconds));
 }

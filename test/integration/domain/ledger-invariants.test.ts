@@ -216,6 +216,7 @@ const steps = {
   closeTransfers: 4,
   recountGifts: 2,
   recountAccounts: 5,
+  restSeconds: 0,
   marginSeconds: 0,
   shortestSeconds: 0,
 };
@@ -295,6 +296,34 @@ test('what is posted while the database’s clock is behind what is closed is co
   expect(await broken()).toEqual({});
   await recountAll();
   expect(await broken()).toEqual({});
+});
+
+test('a round that has ended is not begun again at once: a ledger that is quiet costs nothing', async () => {
+  await closeAll();
+  await recountAll();
+  const place = () =>
+    sql`select recount_period, recount_gift, recount_account, periods_recounted_at, gifts_recounted_at,
+      accounts_recounted_at from ledger_closing`
+      .execute(stage.db)
+      .then(({ rows }) => rows);
+  const round = { ...steps, closeTransfers: 100, recountGifts: 100, recountAccounts: 1_000 };
+  const ended = async () =>
+    (
+      await sql<{ n: number }>`select count(*)::int as n from ledger_closing
+    where recount_period = 0 and recount_gift = '00000000-0000-0000-0000-000000000000'
+      and recount_account = '00000000-0000-0000-0000-000000000000'`.execute(stage.db)
+    ).rows[0]?.n;
+  await sql`update ledger_closing set recount_period = (select max(id) from ledger_periods)`.execute(
+    stage.db,
+  );
+  await recountLedger(stage.db, round);
+  await recountBalances(stage.db, round);
+  expect(await ended()).toBe(1);
+  const before = await place();
+  const resting = { ...round, restSeconds: 600 };
+  await recountLedger(stage.db, resting);
+  await recountBalances(stage.db, resting);
+  expect(await place()).toEqual(before);
 });
 
 test('a process that finds another at the recount leaves it its place in the round', async () => {
