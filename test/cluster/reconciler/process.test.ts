@@ -1,0 +1,158 @@
+import { writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { buryGifts, contents, deadGifts, openScene, type Scene } from '../../integration/reconciler/setup.ts';
+import { eventually } from '../../support/eventually.ts';
+import globalSetup from '../../support/global-setup.ts';
+import globalTeardown from '../../support/global-teardown.ts';
+import { killRoles, startRole } from '../../support/role-process.ts';
+import { run } from '../support/command.ts';
+import { createNamespace, type Namespace } from '../support/namespace.ts';
+import { installDefinition, type PolicyDocument, policyNamed } from '../support/policies.ts';
+
+/** The program itself, with the times of production, beside a real API server. */
+let namespace: Namespace;
+let scene: Scene;
+let folder: string;
+beforeAll(async () => {
+  await globalSetup();
+  scene = await openScene();
+  await installDefinition();
+  namespace = await createNamespace('largesse-process');
+  folder = await mkdtemp(join(tmpdir(), 'largesse-kubeconfig-'));
+});
+beforeEach(() => scene.reset());
+afterEach(async () => {
+  await killRoles();
+  for (const kind of ['dlp', 'leases']) await namespace.kubectl('delete', kind, '--all');
+});
+afterAll(async () => {
+  await namespace?.remove();
+  await scene?.close();
+  await globalTeardown();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** The kubeconfig of this test, in its namespace. */
+async function kubeconfig(): Promise<string> {
+  const path = join(folder, 'config');
+  writeFileSync(path, await run('kubectl', ['config', 'view', '--raw', '--minify', '--flatten']), {
+    mode: 0o600,
+  });
+  const set = ['config', 'set-context', '--current', '--namespace', namespace.name, '--kubeconfig', path];
+  await run('kubectl', set);
+  return path;
+}
+
+async function reconciler(env: Record<string, string> = {}) {
+  return startRole('reconciler', [], {
+    DATABASE_URL: scene.database.url,
+    AWS_REGION: scene.emulator.region,
+    AWS_ENDPOINT_URL_SQS: scene.emulator.endpoint,
+    AWS_ACCESS_KEY_ID: 'x',
+    AWS_SECRET_ACCESS_KEY: 'x',
+    GIFTS_QUEUE_NAME: scene.queue.name,
+    DEAD_LETTER_POLICY_SOURCE: 'kubernetes',
+    KUBECONFIG: await kubeconfig(),
+    ...env,
+  });
+}
+
+function gifts(ratePerSecond: number) {
+  return policyNamed('gifts', ({ spec }: PolicyDocument) =>
+    Object.assign(spec, {
+      limits: { ratePerSecond },
+      rules: [{ name: 'all', match: {}, verdict: 'redrive' }],
+    }),
+  );
+}
+
+async function dead(count: number): Promise<string[]> {
+  const ids = await deadGifts(scene, count);
+  await buryGifts(scene, ids);
+  return ids.toSorted();
+}
+const sent = async () => (await contents(scene, 'queue')).ready;
+const begun = () =>
+  eventually(async () => expect((await sent()).length).toBeGreaterThan(0), { timeoutMs: 30_000 });
+
+type Lease = { spec: { holderIdentity?: string; leaseTransitions: number } };
+type Stored = { status?: { lastRun: { redriven: number }; conditions: { type: string; message: string }[] } };
+
+describe('the reconciler', () => {
+  test('P40: frozen for longer than its Lease lasts, it sends nothing more and leaves the status to the run after it', async () => {
+    const ids = await dead(60);
+    await namespace.apply([gifts(5)]);
+    const frozen = await reconciler();
+    await begun();
+    frozen.freeze();
+    await namespace.apply([gifts(10_000)]);
+    const before = await namespace.get<Lease>('lease', 'largesse-reconciler');
+    // Its Lease is free after 30 s, and the lease of the queue in PostgreSQL after 60 s.
+    await eventually(async () => expect(await (await reconciler()).ended).toBe(0), { timeoutMs: 120_000 });
+    // What the frozen run has received is hidden for two minutes: nobody can have it meanwhile.
+    const sentBefore = await sent();
+    const after = await namespace.get<Lease>('lease', 'largesse-reconciler');
+    expect(after.spec.leaseTransitions).toBeGreaterThan(before.spec.leaseTransitions);
+    const { status } = await namespace.get<Stored>('dlp', 'gifts');
+
+    frozen.thaw();
+    expect(await frozen.ended).toBe(1);
+    expect(await sent()).toEqual(sentBefore);
+    const left = await contents(scene, 'dead-letters');
+    expect([...left.ready, ...left.inFlight, ...sentBefore].toSorted()).toEqual(ids);
+    expect((await namespace.get<Stored>('dlp', 'gifts')).status).toEqual(status);
+    expect(frozen.lines()).toContainEqual(expect.objectContaining({ event: 'status_left_out' }));
+  });
+
+  test('told to stop, it ends at its next batch, tells the status and gives the Lease back', async () => {
+    const ids = await dead(60);
+    await namespace.apply([gifts(5)]);
+    const stopped = await reconciler();
+    await begun();
+    await stopped.stop();
+    const { status } = await namespace.get<Stored>('dlp', 'gifts');
+    const succeeded = status?.conditions.find(({ type }) => type === 'Succeeded');
+    expect(succeeded?.message).toContain('stopped early: shutting down: SIGTERM');
+    const { spec } = await namespace.get<Lease>('lease', 'largesse-reconciler');
+    expect(spec).not.toHaveProperty('holderIdentity');
+    const left = await contents(scene, 'dead-letters');
+    expect([...left.ready, ...(await sent())].toSorted()).toEqual(ids);
+    expect(left.inFlight).toEqual([]);
+  });
+
+  test.each<[string, Record<string, string>, string, string]>([
+    [
+      'a kubeconfig that is not there',
+      { KUBECONFIG: '/nowhere' },
+      'kubernetes_refused',
+      "KUBECONFIG: /nowhere can't be used (ENOENT)",
+    ],
+    [
+      'neither pod nor kubeconfig',
+      { KUBECONFIG: '' },
+      'kubernetes_refused',
+      'there is no way to an API server',
+    ],
+    [
+      'a pod without an account',
+      { KUBECONFIG: '', KUBERNETES_SERVICE_HOST: '127.0.0.1' },
+      'kubernetes_refused',
+      'automountServiceAccountToken',
+    ],
+    ['no policy', {}, 'no_policies', 'there is no DeadLetterPolicy here'],
+    [
+      'no policy of its selector',
+      { DEAD_LETTER_POLICY_SELECTOR: 'app=other' },
+      'no_policies',
+      'there is no DeadLetterPolicy here',
+    ],
+  ])('is for a person with %s, and says so', async (_what, env, event, sentence) => {
+    const asked = await reconciler(env);
+    expect(await asked.ended).toBe(2);
+    const line = asked.lines().find((one) => one['event'] === event);
+    expect(line?.['msg']).toContain(sentence);
+  });
+});
