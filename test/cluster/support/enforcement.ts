@@ -22,6 +22,6 @@ export async function enforcesPolicies(namespace: Namespace): Promise<boolean> {
   await namespace.apply([policy, nodePod('cut-off', TRY, { labels })]);
   const ended = '--for=jsonpath={.status.containerStatuses[0].state.terminated}';
   await namespace.kubectl('wait', 'pod/cut-off', ended, '--timeout=120s');
-  const { status } = await namespace.get<{ status: { phase: string } }>('pod', 'cut-off');
-  return status.phase === 'Succeeded';
+  const exitCode = 'jsonpath={.status.containerStatuses[0].state.terminated.exitCode}';
+  return (await namespace.kubectl('get', 'pod', 'cut-off', '--output', exitCode)) === '0';
 }

@@ -4,7 +4,7 @@ import type { Namespace } from './namespace.ts';
 import { installDefinition } from './policies.ts';
 
 const CHART = 'charts/largesse';
-const SURROUNDINGS = ['statefulset/postgres', 'deployment/sqs-emulator', 'deployment/mail'];
+const SURROUNDINGS = ['deployment/postgres', 'deployment/sqs-emulator', 'deployment/mail'];
 
 /** PostgreSQL, an SQS emulator and a mail catcher, with the Secrets that lead to them. */
 export async function installSurroundings(namespace: Namespace): Promise<void> {
