@@ -8,7 +8,7 @@ import { eventually } from '../../support/eventually.ts';
 import globalSetup from '../../support/global-setup.ts';
 import globalTeardown from '../../support/global-teardown.ts';
 import { killRoles, startRole } from '../../support/role-process.ts';
-import { run } from '../support/command.ts';
+import { helm, run } from '../support/command.ts';
 import { createNamespace, type Namespace } from '../support/namespace.ts';
 import { installDefinition, type PolicyDocument, policyNamed } from '../support/policies.ts';
 
@@ -35,16 +35,17 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** The kubeconfig of this test, in its namespace. */
-async function kubeconfig(): Promise<string> {
-  const path = join(folder, 'config');
-  writeFileSync(path, await run('kubectl', ['config', 'view', '--raw', '--minify', '--flatten']), {
-    mode: 0o600,
-  });
-  const set = ['config', 'set-context', '--current', '--namespace', namespace.name, '--kubeconfig', path];
-  await run('kubectl', set);
+/** The kubeconfig of this test, in its namespace; `as`: with the rights of that account alone. */
+async function kubeconfig(as?: string): Promise<string> {
+  const path = join(folder, as === undefined ? 'config' : 'as-account');
+  const view = ['config', 'view', '--raw', '--minify', '--flatten', '--output=json'];
+  const config = JSON.parse(await run('kubectl', view)) as Kubeconfig;
+  for (const { context } of config.contexts) context.namespace = namespace.name;
+  for (const { user } of config.users) if (as !== undefined) user.as = as;
+  writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
   return path;
 }
+type Kubeconfig = { contexts: { context: { namespace?: string } }[]; users: { user: { as?: string } }[] };
 
 async function reconciler(env: Record<string, string> = {}) {
   return startRole('reconciler', [], {
@@ -105,6 +106,38 @@ describe('the reconciler', () => {
     expect([...left.ready, ...left.inFlight, ...sentBefore].toSorted()).toEqual(ids);
     expect((await namespace.get<Stored>('dlp', 'gifts')).status).toEqual(status);
     expect(frozen.lines()).toContainEqual(expect.objectContaining({ event: 'status_left_out' }));
+  });
+
+  test('does all of its work with the rights that the chart gives it', async () => {
+    const chart = [
+      'template',
+      'largesse',
+      'charts/largesse',
+      '--values',
+      'charts/largesse/ci/minimal-values.yaml',
+    ];
+    const only = ['--namespace', namespace.name, '--show-only', 'templates/reconciler/role.yaml'];
+    const apply = ['--namespace', namespace.name, 'apply', '--filename', '-'];
+    await run('kubectl', apply, await helm(...chart, ...only));
+    const ids = await dead(3);
+    await namespace.apply([gifts(100)]);
+    const account = `system:serviceaccount:${namespace.name}:largesse-reconciler`;
+    for (const _run of ['makes the Lease', 'takes it again']) {
+      const bound = await reconciler({ KUBECONFIG: await kubeconfig(account) });
+      const exitCode = await bound.ended;
+      expect(bound.lines().filter(({ level }) => level !== 'info')).toEqual([]);
+      expect(exitCode).toBe(0);
+    }
+    expect(await sent()).toEqual(ids);
+    const { status } = await namespace.get<Stored>('dlp', 'gifts');
+    expect(status?.conditions.map(({ type }) => type)).toContain('Succeeded');
+    const { items } = await namespace.get<{ items: object[] }>('events');
+    expect(items).toContainEqual(expect.objectContaining({ reason: 'PolicyAccepted' }));
+
+    const stranger = await reconciler({ KUBECONFIG: await kubeconfig(`${account}-of-others`) });
+    expect(await stranger.ended).toBe(2);
+    const line = stranger.lines().find(({ event }) => event === 'kubernetes_refused');
+    expect(line?.['msg']).toContain('the account of the reconciler lacks a permission');
   });
 
   test('told to stop, it ends at its next batch, tells the status and gives the Lease back', async () => {
