@@ -8,10 +8,10 @@ import { migrate } from '../../services/database/migrate.ts';
 import type { Role } from '../../services/database/states.ts';
 import { currencies } from '../../services/domain/currencies.ts';
 import type { SenderId } from '../../services/domain/ids.ts';
-import { creditTopup } from '../../services/domain/payments/credit-topup.ts';
 import { createKeyringFile, type Keyring, parseKeyring } from '../../services/domain/recipients/keyring.ts';
 import { createApiKey } from '../../services/domain/senders/create-api-key.ts';
 import { createSender } from '../../services/domain/senders/create-sender.ts';
+import { fund } from '../support/gifts.ts';
 import { startPostgres } from '../support/postgres-server.ts';
 import { killRoles, startRole } from '../support/role-process.ts';
 
@@ -91,8 +91,7 @@ const environment = {
 async function makeKeys({ db }: DatabaseClient, keyring: Keyring): Promise<FuzzedSystem['keys']> {
   const senderId: SenderId = await createSender(db, { name: 'Fuzz' });
   for (const currency of currencies) {
-    const topup = { senderId, value: { amount: 100_000_000_000, currency }, reference: null };
-    await db.transaction().execute((trx) => creditTopup(trx, { ...topup, apiKeyId: null, requestId: null }));
+    await fund(db, senderId, { amount: 100_000_000_000, currency });
   }
   const keyOf = async (of: Role[]) => {
     const draft = { senderId, name: of.join(), roles: of, scopes: null, expiresAt: null };

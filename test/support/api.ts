@@ -10,7 +10,6 @@ import type { Role } from '../../services/database/states.ts';
 import type { OutboxRow } from '../../services/domain/gifts/accept-gifts.ts';
 import { newId, type SenderId, toUuid } from '../../services/domain/ids.ts';
 import { createOutboxWriter } from '../../services/domain/outbox.ts';
-import { creditTopup } from '../../services/domain/payments/credit-topup.ts';
 import type { Scope } from '../../services/domain/senders/api-key.ts';
 import { createApiKey } from '../../services/domain/senders/create-api-key.ts';
 import { createSender } from '../../services/domain/senders/create-sender.ts';
@@ -18,7 +17,7 @@ import { createLogger, type Logger } from '../../services/observability/logger.t
 import { createMetrics } from '../../services/observability/metrics.ts';
 import { composeMessage } from '../../services/queue/compose-message.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
-import { keyring } from './gifts.ts';
+import { fund, keyring } from './gifts.ts';
 import { linesOf } from './log-lines.ts';
 
 export type TestSender = { senderId: SenderId; key: string; auth: [string, string] };
@@ -117,11 +116,7 @@ async function createTestSender(
   const { key } = await createApiKey(db, { keyring }, { senderId, name: 'test', roles, scopes, expiresAt });
   if (amountMinor > 0) {
     const value = { amount: amountMinor, currency: 'EUR' };
-    await db
-      .transaction()
-      .execute((trx) =>
-        creditTopup(trx, { senderId, value, reference: null, apiKeyId: null, requestId: null }),
-      );
+    await fund(db, senderId, value);
   }
   return { senderId, key, auth: ['Authorization', `Bearer ${key}`] };
 }

@@ -12,7 +12,9 @@ import {
   type SenderId,
   toUuid,
 } from '../../services/domain/ids.ts';
+import type { Money } from '../../services/domain/money.ts';
 import type { OutboxWriter } from '../../services/domain/outbox.ts';
+import { creditTopupOnce, type Topup } from '../../services/domain/payments/credit-topup.ts';
 import { createKeyringFile, parseKeyring } from '../../services/domain/recipients/keyring.ts';
 
 export const keyring = parseKeyring(createKeyringFile('test'));
@@ -143,6 +145,15 @@ export async function passHalfTheirTime(db: Kysely<Database>, ids: GiftId[]): Pr
   await sql`
     update gifts set state_changed_at = clock_timestamp() - (expires_at - clock_timestamp())
     where id = any (${ids.map((id) => toUuid(id))})`.execute(db);
+}
+
+/** Money from outside, as an administrator credits it. */
+export async function fund(db: Kysely<Database>, senderId: SenderId, value: Money): Promise<Topup> {
+  const draft = { senderId, value, reference: null, apiKeyId: null, requestId: null };
+  const answerOf = () => ({ status: 201, body: null, location: null });
+  const credited = await creditTopupOnce(db, draft, { key: null, answerOf });
+  if (credited.kind !== 'done') throw new Error(`not credited: ${credited.kind}`);
+  return credited.result;
 }
 
 /** What the ledger says of a sender's euros, and of all euros together. */

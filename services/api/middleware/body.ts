@@ -53,12 +53,17 @@ function decode(body: unknown): string {
 }
 
 function unreadable(cause: unknown, what: string): Problem {
-  if (cause instanceof DuplicateKey)
-    return new Problem('malformed_body', 'the body has a key twice in one object; send each once');
+  if (cause instanceof DuplicateKey) {
+    const shown = JSON.stringify(cause.key.slice(0, longestShownKey));
+    return new Problem('malformed_body', `the body has the key ${shown} twice in one object; send each once`);
+  }
   return cause instanceof SyntaxError
     ? new Problem('malformed_body', `the body is not valid ${what}`)
     : new Problem('malformed_body', 'the body is not valid UTF-8');
 }
+
+/** A key may be as long as the body. */
+const longestShownKey = 100;
 
 function isUtf8(request: Request): boolean {
   try {

@@ -2,20 +2,19 @@
  * JSON in which every object has each of its keys once. `JSON.parse` lets the last one win where others take the first:
  * whoever looked at the request before us may have seen another amount than we do.
  *
- * @throws SyntaxError
+ * @throws SyntaxError, DuplicateKey naming the first
  */
 export function parseStrictJson(text: string): unknown {
   const value: unknown = JSON.parse(text);
-  if (countMembers(text) !== countKeys(value)) throw new DuplicateKey();
+  if (countMembers(text) !== countKeys(value)) throw new DuplicateKey(findDuplicate(text));
   return value;
 }
 
 /** Also for a form's fields and for query parameters. */
 export class DuplicateKey extends SyntaxError {
-  /** undefined where it is not known which */
-  readonly key: string | undefined;
+  readonly key: string;
 
-  constructor(key?: string) {
+  constructor(key: string) {
     super('a key stands twice in one object');
     this.name = 'DuplicateKey';
     this.key = key;
@@ -47,4 +46,22 @@ function countKeys(value: unknown): number {
     for (const one of inner) if (typeof one === 'object' && one !== null) waiting.push(one);
   }
   return keys;
+}
+
+/** Tokens that tell where an object begins and ends, and its keys: a text, with the colon behind it where it is one. */
+const tokens = /[{}[\]]|"(?:[^"\\]|\\.)*"(\s*:)?/g;
+
+/** Only asked when there is one. As it is understood: `"a"` and `"\u0061"` are one key. */
+function findDuplicate(text: string): string {
+  const open: Set<string>[] = [];
+  for (const [token, colon] of text.matchAll(tokens)) {
+    if (token === '{' || token === '[') open.push(new Set());
+    else if (token === '}' || token === ']') open.pop();
+    else if (colon !== undefined) {
+      const key = JSON.parse(token.slice(0, -colon.length)) as string;
+      if (open.at(-1)?.has(key)) return key;
+      open.at(-1)?.add(key);
+    }
+  }
+  throw new Error('no key stands twice in an object');
 }

@@ -27,7 +27,7 @@ export function readQuery(text: string | null): Record<string, string> {
   try {
     return readForm(text ?? '');
   } catch (cause) {
-    if (cause instanceof DuplicateKey && cause.key !== undefined) {
+    if (cause instanceof DuplicateKey) {
       const errors = [{ parameter: cause.key, detail: 'stands twice in the query' }];
       throw new Problem('validation_failed', 'a parameter stands twice in the query; send each once', {
         errors,

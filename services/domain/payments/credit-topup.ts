@@ -35,16 +35,9 @@ export type Topup = TopupDraft & { id: TopupId; fundingAccountId: FundingAccount
 
 /**
  * Credits money that arrived outside: a transfer from the world into the sender's funding account, which is created
- * with the first top-up in its currency.
+ * with the first top-up in its currency. Under the key of whoever asks for it, with the answer that every repetition gets.
  * @throws DomainError `validation_failed` for a sender who does not exist, `unavailable`
  */
-export async function creditTopup(db: Kysely<Database>, draft: TopupDraft): Promise<Topup> {
-  const credited = await creditTopupOnce(db, draft, { key: null, answerOf: () => unanswered });
-  if (credited.kind !== 'done') throw new Error('a top-up without a key was answered under one');
-  return credited.result;
-}
-
-/** The same under the key of whoever asks for it, with the answer that every repetition gets. */
 export async function creditTopupOnce(
   db: Kysely<Database>,
   draft: TopupDraft,
@@ -64,8 +57,6 @@ export async function creditTopupOnce(
     },
   });
 }
-
-const unanswered: Answer = { status: 0, body: null, location: null };
 
 type Account = Awaited<ReturnType<typeof ensureFundingAccount>>;
 

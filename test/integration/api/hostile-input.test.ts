@@ -219,13 +219,20 @@ describe('what was sent is kept or refused, never dropped', () => {
 
 describe('400: a body that two readers may read in two ways', () => {
   test.each([
-    `{"value":{"amount":1,"amount":100,"currency":"EUR"},"recipient":{"type":"email","email":"ada@example.com"}}`,
-    `${textOf({}).slice(0, -1)},"value":{"amount":1,"currency":"EUR"}}`,
-    `${textOf({}).slice(0, -1)},"metadata":{"a":"1","\\u0061":"2"}}`,
-  ])('a key that stands twice: %s', async (text) => {
+    [
+      'amount',
+      `{"value":{"amount":1,"amount":100,"currency":"EUR"},"recipient":{"type":"email","email":"ada@example.com"}}`,
+    ],
+    ['value', `${textOf({}).slice(0, -1)},"value":{"amount":1,"currency":"EUR"}}`],
+    ['a', `${textOf({}).slice(0, -1)},"metadata":{"a":"1","\\u0061":"2"}}`],
+    ['b', `${textOf({}).slice(0, -1)},"metadata":{"a":"\\":{","b" :"{}","list":[{"b":1},{"b":2}],"b":"2"}}`],
+    ['\u001b"', `{"\\u001b\\"":1,"\\u001B\\"":2}`],
+    ['k'.repeat(100), `{"${'k'.repeat(500)}":1,"${'k'.repeat(500)}":2}`],
+  ])('a key that stands twice is named: %j', async (key, text) => {
     const answer = await postBytes(text);
     expect([answer.status, answer.body.code]).toEqual([400, 'malformed_body']);
-    expect(answer.body.detail).toContain('twice');
+    const shown = JSON.stringify(key);
+    expect(answer.body.detail).toBe(`the body has the key ${shown} twice in one object; send each once`);
   });
 
   test('202: colons, quotes and backslashes in texts are no keys', async () => {

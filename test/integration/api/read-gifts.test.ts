@@ -8,7 +8,6 @@ import type { ClaimResult } from '../../../services/domain/deliveries/delivery-w
 import { type Settlement, settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
 import { cancelGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { type DeliveryId, type GiftId, newId, toUuid } from '../../../services/domain/ids.ts';
-import { creditTopup } from '../../../services/domain/payments/credit-topup.ts';
 import {
   deliver,
   freshKey,
@@ -18,7 +17,7 @@ import {
   type TestApi,
   type TestSender,
 } from '../../support/api.ts';
-import { keyring } from '../../support/gifts.ts';
+import { fund, keyring } from '../../support/gifts.ts';
 
 let api: TestApi;
 let sender: TestSender;
@@ -86,10 +85,7 @@ describe('GET /v1/gifts 200', () => {
     const made: Record<string, string> = {};
     beforeAll(async () => {
       own = await api.sender();
-      const topup = { senderId: own.senderId, value: { amount: 100_000, currency: 'USD' }, reference: null };
-      await api.database.db
-        .transaction()
-        .execute((trx) => creditTopup(trx, { ...topup, apiKeyId: null, requestId: null }));
+      await fund(api.database.db, own.senderId, { amount: 100_000, currency: 'USD' });
       const value = { amount: 100, currency: 'USD' };
       made['queued'] = (await postGift(api, own)).body.id;
       made['delivered'] = (await postGift(api, own)).body.id;

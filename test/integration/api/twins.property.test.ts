@@ -8,8 +8,8 @@ import type pg from 'pg';
 import { buildApp } from '../../../services/api/app.ts';
 import type { Database } from '../../../services/database/schema.ts';
 import { toUuid } from '../../../services/domain/ids.ts';
-import { creditTopup } from '../../../services/domain/payments/credit-topup.ts';
 import { freshKey, giftRequest, startTestApi, type TestApi, type TestSender } from '../../support/api.ts';
+import { fund } from '../../support/gifts.ts';
 
 let api: TestApi;
 let servers: Server[] = [];
@@ -77,9 +77,7 @@ async function ask(
 
 async function topUp({ senderId }: TestSender): Promise<void> {
   await pause();
-  const value = { amount: 10_000, currency: 'EUR' };
-  const draft = { senderId, value, reference: null, apiKeyId: null, requestId: null };
-  await api.database.db.transaction().execute((trx) => creditTopup(trx, draft));
+  await fund(api.database.db, senderId, { amount: 10_000, currency: 'EUR' });
 }
 
 const giftsOf = async ({ senderId }: TestSender): Promise<number> => {

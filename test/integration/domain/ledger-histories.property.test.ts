@@ -7,8 +7,7 @@ import type { TransferKind } from '../../../services/database/states.ts';
 import { newUuid, toUuid } from '../../../services/domain/ids.ts';
 import { checkLedger } from '../../../services/domain/ledger/invariants.ts';
 import { postTransfers } from '../../../services/domain/ledger/post-transfers.ts';
-import { creditTopup } from '../../../services/domain/payments/credit-topup.ts';
-import { accept, draftGift, type FundedSender, fundedSender } from '../../support/gifts.ts';
+import { accept, draftGift, type FundedSender, fund, fundedSender } from '../../support/gifts.ts';
 import { openStage, type Stage } from './stage.ts';
 
 /** Money as it must be, told by a few numbers of one sender. */
@@ -124,11 +123,8 @@ const transferOf = (model: Model, kind: TransferKind, subjectId: string, amountM
 });
 
 async function topUp(model: Model, amountMinor: number): Promise<void> {
-  const draft = { ...model.sender, value: { amount: amountMinor, currency: 'EUR' }, reference: null };
-  const topup = await stage.transaction<{ id: string }>((trx) =>
-    creditTopup(trx, { ...draft, requestId: null }),
-  );
-  model.topups.push({ id: toUuid(topup.id as never), amount: amountMinor, taken: 0 });
+  const { id } = await fund(stage.db, model.sender.senderId, { amount: amountMinor, currency: 'EUR' });
+  model.topups.push({ id: toUuid(id), amount: amountMinor, taken: 0 });
   model.available += amountMinor;
 }
 
