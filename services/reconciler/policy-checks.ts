@@ -89,7 +89,7 @@ export const policyChecks: readonly Check[] = [
     },
     cel: {
       of: 'rules',
-      rule: `self.filter(r, ${matchesAll('r')}).size() <= (${matchesAll('self[self.size() - 1]')} ? 1 : 0)`,
+      rule: `self.size() == 0 || self.filter(r, ${matchesAll('r')}).size() <= (${matchesAll('self[self.size() - 1]')} ? 1 : 0)`,
       message: 'rules after one that matches everything can never match; move that one to the end',
     },
   },

@@ -25,12 +25,10 @@ export async function runInCluster(
   try {
     const policies = await opened.source.load();
     if (policies.length > 0) return await runPolicies(deps, policies, { ...options, right: opened.right });
+    const { namespace } = cluster.access;
     log.error(
-      'there is no DeadLetterPolicy here, so nothing looks at dead letters; spec.suspend stops one with a word',
-      {
-        event: 'no_policies',
-        selector: cluster.selector,
-      },
+      `there is no DeadLetterPolicy in namespace ${namespace}, so nobody looks at its dead letters; to stop on purpose, suspend one`,
+      { event: 'no_policies', namespace, selector: cluster.selector },
     );
     return exitCodes.needs_person;
   } finally {

@@ -20,6 +20,8 @@ export function eventsBetween(before: PolicyStatus | null, after: PolicyStatus):
 }
 
 function isNews(before: PolicyStatus | null, condition: Condition): boolean {
+  // That nothing is known (any more) goes with something that is, such as a suspension.
+  if (condition.status === 'Unknown') return false;
   const known = before?.conditions.find(({ type }) => type === condition.type);
   if (known !== undefined) return known.status !== condition.status || known.reason !== condition.reason;
   return condition.type === 'Ready' || condition.status === 'False';

@@ -207,7 +207,10 @@ describe('what the API server refuses, with a sentence, the reconciler refuses',
       'discards messages of gifts that still need them',
     ],
   ])('%s', async (_what, change, expected) => {
-    expect(await offer(change)).toEqual({ refused: expect.stringContaining(expected) });
+    const offered = await offer(change);
+    expect(offered).toEqual({ refused: expect.stringContaining(expected) });
+    // A rule that can't be evaluated says so in words that help nobody.
+    expect(JSON.stringify(offered)).not.toContain('evaluating rule');
     expect(readPolicy(policyNamed('offered', change))).toHaveProperty('problems');
   });
 

@@ -175,12 +175,12 @@ describe('the reconciler', () => {
       'kubernetes_refused',
       'automountServiceAccountToken',
     ],
-    ['no policy', {}, 'no_policies', 'there is no DeadLetterPolicy here'],
+    ['no policy', {}, 'no_policies', 'there is no DeadLetterPolicy in namespace largesse-process'],
     [
       'no policy of its selector',
       { DEAD_LETTER_POLICY_SELECTOR: 'app=other' },
       'no_policies',
-      'there is no DeadLetterPolicy here',
+      'there is no DeadLetterPolicy in namespace largesse-process',
     ],
   ])('is for a person with %s, and says so', async (_what, env, event, sentence) => {
     const asked = await reconciler(env);

@@ -53,6 +53,15 @@ describe('Events', () => {
     expect(eventsBetween(status(ready), suspended)).toMatchObject([{ type: 'Normal', reason: 'Suspended' }]);
   });
 
+  test('are not made of what is unknown: a suspension is told once', () => {
+    const before = status(ready, { type: 'Succeeded', reason: 'Converged' });
+    const after = status(
+      { ...ready, status: 'False', reason: 'Suspended' },
+      { type: 'Succeeded', status: 'Unknown', reason: 'Suspended' },
+    );
+    expect(eventsBetween(before, after).map(({ about }) => about)).toEqual(['Ready']);
+  });
+
   test('are told when only the reason changes', () => {
     const half = { ...open, reason: 'HalfOpen' };
     expect(eventsBetween(status(open), status(half))).toMatchObject([{ reason: 'HalfOpen' }]);
