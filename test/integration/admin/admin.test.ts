@@ -73,14 +73,19 @@ describe('migrate', () => {
     expect([second.code, second.stdout]).toEqual([0, 'the schema is up to date']);
   });
 
-  test('P56: a migration that fails exits non-zero, names itself, and leaves the database as it was', async () => {
+  test('P56: a migration that fails exits non-zero, names itself, leaves nothing behind, and the next run goes on with it', async () => {
     const url = await emptyDatabase();
     await inDatabase(url, 'create table gifts (somebody_elses text)');
     const failed = await admin(['migrate'], { DATABASE_URL: url });
     expect(failed.code).toBe(1);
     expect(failed.stderr).toContain('migration 2026-11-21-003-gifts failed and was rolled back');
     expect(failed.stderr).toContain('relation "gifts" already exists');
-    expect(await inDatabase(url, `select to_regclass('senders')::text as found`)).toEqual([{ found: null }]);
+    // Those before it stand; of it there is nothing, the table that it makes first included.
+    const found = `select to_regclass('senders')::text as before, to_regclass('recipients')::text as of_it`;
+    expect(await inDatabase(url, found)).toEqual([{ before: 'senders', of_it: null }]);
+    await inDatabase(url, 'drop table gifts');
+    const next = await admin(['migrate'], { DATABASE_URL: url });
+    expect([next.code, next.stdout]).toEqual([0, expect.stringMatching(/^migrated: 2026-11-21-003-gifts, /)]);
   });
 
   test('P56: so does a database that is not there', async () => {
