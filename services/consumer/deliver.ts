@@ -14,7 +14,6 @@ export type DeliverDeps = AttemptDeps & {
   breaker: MailBreaker;
   leases: LeaseRenewal;
   leaseSeconds: number;
-  clock: () => Date;
 };
 
 /** What follows a claim: attempt, verdict, outcome in the database, and only then an answer to the queue. */
@@ -43,15 +42,15 @@ async function attemptAndSettle(
   const known = knownBefore(work, deps.retry);
   const attempt = known ?? (await attemptDelivery(deps, work, { signal, revoked: permit.revoked }));
   permit.end(known === null ? observationOf(work, attempt) : undefined);
-  const leaseEndsAt = deps.clock().getTime() + deps.leaseSeconds * 1_000;
+  const leaseEndsAtMs = performance.now() + deps.leaseSeconds * 1_000;
   if (attempt.kind === 'overtaken')
     return {
       ...factsOf(work),
       result: 'overtaken',
-      outcome: retryAt(deps, leaseEndsAt, 'overtaken'),
+      outcome: retryAt(deps, leaseEndsAtMs, 'overtaken'),
     };
   const { pausedForMs } = deps.breaker;
-  const verdict = decide(work, attempt, deps.retry, { now: deps.clock(), pausedForMs });
+  const verdict = decide(work, attempt, deps.retry, { pausedForMs });
   // What is out can't be undone: no deadline ends the wait for its record, or another mail would follow.
   const isOut = attempt.kind === 'sent' || (attempt.kind === 'failed' && attempt.inDoubt);
   const recorded = await deps.settle(verdict.settlement, isOut ? options.outlast() : options.signal);
@@ -61,10 +60,10 @@ async function attemptAndSettle(
       return { ...facts, result: verdict.result, outcome: verdict.outcome };
     case 'overtaken':
       // The worker that took over answers for the gift; should it die, this message is what brings the gift back.
-      return { ...facts, result: 'overtaken', outcome: retryAt(deps, leaseEndsAt, 'overtaken') };
+      return { ...facts, result: 'overtaken', outcome: retryAt(deps, leaseEndsAtMs, 'overtaken') };
     case 'failed': {
       const { class: failureClass, code } = classifyFailure(recorded.error);
-      const outcome = retryAt(deps, leaseEndsAt, 'not_settled');
+      const outcome = retryAt(deps, leaseEndsAtMs, 'not_settled');
       return { ...facts, result: 'unsettled', class: failureClass, code, error: recorded.error, outcome };
     }
   }
@@ -104,7 +103,7 @@ function answerUnclaimed(deps: DeliverDeps, claim: Unclaimed, missingCode: strin
     case 'leased':
       return {
         result: 'leased',
-        outcome: retryAt(deps, deps.clock().getTime() + claim.leftSeconds * 1_000, 'leased'),
+        outcome: retryAt(deps, performance.now() + claim.leftSeconds * 1_000, 'leased'),
       };
     case 'missing':
       return {
@@ -118,7 +117,7 @@ function answerUnclaimed(deps: DeliverDeps, claim: Unclaimed, missingCode: strin
 
 /** When the lease is over, and up to two seconds later: what waited together must not come back together. */
 function retryAt(deps: DeliverDeps, atMs: number, reason: string): Handled['outcome'] {
-  const waitMs = Math.max(0, atMs - deps.clock().getTime()) + deps.retry.random() * 2_000;
+  const waitMs = Math.max(0, atMs - performance.now()) + deps.retry.random() * 2_000;
   return { kind: 'retry', delaySeconds: Math.max(1, Math.ceil(waitMs / 1_000)), reason };
 }
 

@@ -31,7 +31,6 @@ export type GiftsConsumerDeps = {
   findQueueAgain?: () => Promise<unknown>;
   /** aborted when the process is asked to stop */
   stopping: AbortSignal;
-  clock: () => Date;
   random: () => number;
 };
 
@@ -62,7 +61,6 @@ export function buildGiftsConsumer(deps: GiftsConsumerDeps): GiftsConsumer {
     admission: breaker.admission,
     handler: createHandler({
       ...parts,
-      clock: deps.clock,
       keyring: deps.keyring,
       leaseSeconds: config.LEASE_SECONDS,
       publicUrl: config.PUBLIC_URL,

@@ -10,7 +10,7 @@ import { startTracing } from '../observability/tracing.ts';
 import { type QueueInfo, waitForQueue } from '../queue/provision.ts';
 import { maxReceiveCountFor } from '../queue/queue-settings.ts';
 import { createQueueClients, type QueueClients } from '../queue/sqs.ts';
-import { systemClock, systemRandom } from '../runtime/clock.ts';
+import { systemRandom } from '../runtime/clock.ts';
 import { EnvironmentError } from '../runtime/env.ts';
 import { logOptions } from '../runtime/env-variables.ts';
 import { fileOfVariable } from '../runtime/file-problem.ts';
@@ -76,7 +76,6 @@ async function serve(lifecycle: Lifecycle, config: ConsumerConfig): Promise<void
     findQueueAgain: () => findQueue(lifecycle, parts),
     keyring,
     stopping: lifecycle.signal,
-    clock: systemClock,
     random: systemRandom,
   });
   lifecycle.onShutdown('consumer', consumer.stop);

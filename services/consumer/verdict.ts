@@ -50,7 +50,6 @@ type Work = Pick<
 
 /** What else a verdict depends on. */
 export type Moment = {
-  now: Date;
   /** until consumption is tried again, when it is paused at this moment; null while it is not */
   pausedForMs: number | null;
 };
@@ -169,7 +168,6 @@ function tryAgain(work: Work, failure: Failure, policy: RetryPolicy, moment: Mom
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     });
   const delaySeconds = delayOf(delayMs);
-  const nextAttemptAt = new Date(moment.now.getTime() + delaySeconds * 1_000);
   return {
     result: 'retry',
     settlement: {
@@ -177,7 +175,8 @@ function tryAgain(work: Work, failure: Failure, policy: RetryPolicy, moment: Mom
       attempt: work.attempt,
       outcome: 'retry',
       failure,
-      nextAttemptAt,
+      // A span: by which clock it ends, the database says. This process's may be wrong, or be set right meanwhile.
+      retrySeconds: delaySeconds,
       forgiven,
     },
     outcome: { kind: 'retry', delaySeconds, reason: failure.code },

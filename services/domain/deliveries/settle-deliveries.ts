@@ -11,7 +11,7 @@ type RecordedFailure = Pick<Failure, 'class' | 'code' | 'reason'>;
 export type Settlement = { deliveryId: DeliveryId; attempt: number } & (
   | { outcome: 'sent' }
   /** `forgiven`: it says nothing of this delivery, so it does not count towards the retry limit */
-  | { outcome: 'retry'; failure: RecordedFailure; nextAttemptAt: Date; forgiven?: boolean }
+  | { outcome: 'retry'; failure: RecordedFailure; retrySeconds: number; forgiven?: boolean }
   /** the recipient may have the mail; null when it will not be sent again */
   | { outcome: 'in_doubt'; failure: RecordedFailure; repeatSeconds: number | null }
   /** given back before anything was tried, by a process that is shutting down: costs no attempt */
@@ -47,8 +47,7 @@ function toInput(settlement: Settlement) {
     class: failure?.class ?? null,
     code: failure?.code ?? null,
     reason: failure?.reason ?? null,
-    next_attempt_seconds:
-      settlement.outcome === 'retry' ? (settlement.nextAttemptAt.getTime() - Date.now()) / 1_000 : null,
+    next_attempt_seconds: settlement.outcome === 'retry' ? settlement.retrySeconds : null,
     forgiven: settlement.outcome === 'retry' && settlement.forgiven === true,
     repeat_seconds: settlement.outcome === 'in_doubt' ? settlement.repeatSeconds : null,
     final: settlement.outcome === 'dead_letter' && settlement.final === true,

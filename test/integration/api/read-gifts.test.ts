@@ -238,7 +238,7 @@ describe('GET /v1/gifts/{id}/timeline', () => {
     if (claim?.kind !== 'claimed') throw new Error(`not claimed: ${claim?.kind}`);
     const { deliveryId, attempt } = claim.work;
     const failure = { class: 'transient', code: 'mail_unreachable', reason: 'no answer' } as const;
-    const settlement: Settlement = { deliveryId, attempt, outcome, failure, nextAttemptAt: new Date() };
+    const settlement: Settlement = { deliveryId, attempt, outcome, failure, retrySeconds: 0 };
     await transaction((trx) => settleDeliveries(trx, [settlement]));
   }
 

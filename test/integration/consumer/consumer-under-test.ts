@@ -85,7 +85,6 @@ export function startConsumer(settings: ConsumerSettings): TestedConsumer {
     queue: settings.queue,
     log: createLogger({ service: 'consumer', format: 'json', level: 'debug', stream: sink.stream }),
     stopping: stopping.signal,
-    clock: () => new Date(),
     random: settings.random ?? Math.random,
   });
   consumer.start();

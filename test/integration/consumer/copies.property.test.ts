@@ -132,7 +132,6 @@ class Workers {
         ...{ nowMs: () => 0, random, pauses: false, onPause: () => undefined, onResume: () => undefined },
       }),
       leases: { keep: () => () => undefined, close: async () => undefined },
-      clock: () => new Date(),
     };
     const { signal } = new AbortController();
     const context = { signal, deadlineAt: new Date(), outlast: () => signal };

@@ -96,7 +96,7 @@ describe('the ledger, whatever happens in whatever order', () => {
           one.outcome === 'sent'
             ? { ...base, outcome: 'sent' }
             : one.outcome === 'retry'
-              ? { ...base, outcome: 'retry', failure, nextAttemptAt: new Date() }
+              ? { ...base, outcome: 'retry', failure, retrySeconds: 0 }
               : { ...base, outcome: 'dead_letter', failure };
         await db.transaction().execute((trx) => settleDeliveries(trx, [settlement]));
         return;

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { sql } from 'kysely';
+import { decide } from '../../../services/consumer/verdict.ts';
 import { countRecent } from '../../../services/database/queries/queue-activity.ts';
 import { settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
 import { claimToken } from '../../../services/domain/gifts/claim-token.ts';
@@ -28,6 +29,11 @@ const everythingElse = [
 const offBy = (minutes: number) =>
   jest.useFakeTimers({ now: Date.now() + minutes * 60_000, doNotFake: [...everythingElse] });
 
+const patientPolicy = {
+  ...{ maxRetryCount: 5, baseMs: 1, capMs: 900_000, forgives: true },
+  ...{ inDoubtRepeats: 1, inDoubtPauseSeconds: 900, random: () => 0 },
+};
+
 let stage: Stage;
 beforeAll(async () => {
   stage = await openStage();
@@ -45,14 +51,22 @@ const secondsFromNow = async (column: string, table: string, where: ReturnType<t
 };
 
 describe.each([-10, 10])('one clock, with a pod %i minutes off', (minutes) => {
-  test('the next attempt is due when the database says so', async () => {
+  test('the next attempt is due when the database says so, also where the clock is set between verdict and record', async () => {
     const { id } = await stage.acceptOne();
     const { deliveryId } = await stage.claimOne(id);
-    offBy(minutes);
-    const nextAttemptAt = new Date(Date.now() + 60_000);
-    await stage.transaction((trx) =>
-      settleDeliveries(trx, [{ deliveryId, attempt: 1, outcome: 'retry', failure, nextAttemptAt }]),
+    const { settlement } = decide(
+      { deliveryId, attempt: 1, attemptsCounted: 1, purpose: 'gift', inDoubt: 0, ageSeconds: 0 },
+      {
+        kind: 'failed',
+        failure: { ...failure, owner: 'item', reach: 'one', retryAfterMs: 60_000 },
+        inDoubt: false,
+        mailed: true,
+      },
+      patientPolicy,
+      { pausedForMs: null },
     );
+    offBy(minutes);
+    await stage.transaction((trx) => settleDeliveries(trx, [settlement]));
     const where = sql`delivery_id = ${toUuid(deliveryId)}`;
     const due = await secondsFromNow('next_attempt_at', 'delivery_attempts', where);
     expect(Math.round(due / 10)).toBe(6);
@@ -81,9 +95,8 @@ describe.each([-10, 10])('one clock, with a pod %i minutes off', (minutes) => {
     offBy(minutes);
     const { id } = await stage.acceptOne();
     const { deliveryId } = await stage.claimOne(id);
-    const nextAttemptAt = new Date(Date.now() + 1_000);
     await stage.transaction((trx) =>
-      settleDeliveries(trx, [{ deliveryId, attempt: 1, outcome: 'retry', failure, nextAttemptAt }]),
+      settleDeliveries(trx, [{ deliveryId, attempt: 1, outcome: 'retry', failure, retrySeconds: 1 }]),
     );
     const sweep = () =>
       stage.transaction<{ gifts: number }>((trx) => requeueStranded(trx, { outbox }, age, 10));

@@ -431,14 +431,17 @@ describe('the sweep of a busy system: a lost message is found by what was receiv
         );
       if (claim?.kind !== 'claimed') throw new Error('not claimed');
       const failure = { class: 'transient', code: 'mail_deferred', reason: 'later' } as const;
-      const nextAttemptAt = new Date(Date.now() + hours * 3_600_000);
-      await db
-        .transaction()
-        .execute((trx) =>
-          settleDeliveries(trx, [
-            { deliveryId: claim.work.deliveryId, attempt: 1, outcome: 'retry', failure, nextAttemptAt },
-          ]),
-        );
+      await db.transaction().execute((trx) =>
+        settleDeliveries(trx, [
+          {
+            deliveryId: claim.work.deliveryId,
+            attempt: 1,
+            outcome: 'retry',
+            failure,
+            retrySeconds: hours * 3_600,
+          },
+        ]),
+      );
     }
     await sql`update gifts set state_changed_at = clock_timestamp() - interval '1 hour'
       where id in (${toUuid(patient)}, ${toUuid(lost)})`.execute(db);
