@@ -1,4 +1,4 @@
-import { databaseFault } from '../database/errors.ts';
+import { databaseFault, mayBlameRow } from '../database/errors.ts';
 import { classifyFailure } from '../domain/failure-classes.ts';
 import { type Message, type NotUnderstood, readMessage } from '../domain/messages.ts';
 import { extendContext, withContext } from '../observability/context.ts';
@@ -57,7 +57,10 @@ async function dispatch(
         return await sendDelivery(deps, message, received, context, permit);
     }
   } catch (error) {
-    if (concernsEveryClaim(error)) permit.claimed({ failure: classifyFailure(error), error });
+    if (concernsEveryClaim(error)) {
+      const by = mayBlameRow(error) ? message.id : error;
+      permit.claimed({ failure: classifyFailure(error), by });
+    }
     throw error;
   } finally {
     // Of what was never mailed nothing is to be told.

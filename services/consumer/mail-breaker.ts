@@ -20,8 +20,11 @@ export type MailBreakerOptions = {
   onResume: (pausedMs: number) => void;
 };
 
-/** Why the database could not even say what is to be sent; one error is shared by all that asked in one statement. */
-export type DatabaseTrouble = { failure: Failure; error: unknown };
+/**
+ * Why the database could not even say what is to be sent. `by`: one error is shared by all that asked in one statement; where
+ * a row may be to blame it is the message, which proves no more the second time.
+ */
+export type DatabaseTrouble = { failure: Failure; by: unknown };
 
 /** Leave to try one delivery. It is given back exactly once, with what the attempt told, or nothing when no mail was tried. */
 export type Permit = {
@@ -43,8 +46,8 @@ export class MailBreaker {
   #suspicion = noSuspicion;
   #open: { failure: Failure; failedProbes: number; sinceMs: number; nextProbeAtMs: number } | undefined;
   #probing = false;
-  /** claims that the database did not answer, in a row, with the last one's error */
-  #unanswered: { count: number; error: unknown } = { count: 0, error: undefined };
+  /** claims that the database did not answer, in a row, with what the last one is known by */
+  #unanswered: { count: number; by: unknown } = { count: 0, by: undefined };
   /** since a pause ended, until the server has shown that it serves again */
   #slow: SlowStart | undefined;
   #change = new AbortController();
@@ -112,7 +115,7 @@ export class MailBreaker {
         ended = true;
         if (isProbe) this.#probing = false;
         slow?.end(told?.served === false && told.failure.owner !== 'item');
-        if (told?.served) this.#resume();
+        if (told?.served) this.#serves();
         else if (told) this.#judge(told.failure, told.deliveryId, isProbe);
         if (isProbe || slow) this.#announce();
       },
@@ -122,7 +125,7 @@ export class MailBreaker {
   #judge(failure: Failure, deliveryId: string, isProbe: boolean): void {
     // A server that judges the recipient serves.
     if (failure.owner === 'item') {
-      if (this.#open) this.#resume();
+      if (this.#open) this.#serves();
       return;
     }
     if (this.#open) {
@@ -133,15 +136,21 @@ export class MailBreaker {
     if (this.#options.pauses && isEnough(this.#suspicion)) this.#pause(failure);
   }
 
+  /** The mail server does. Of a database that is away, a mail that was under way tells nothing. */
+  #serves(): void {
+    this.#suspicion = noSuspicion;
+    if (this.#open && !isOfDatabase(this.#open.failure)) this.#resume();
+  }
+
   /** One statement is lost with its connection now and then; the second in a row speaks of the database. */
   #judgeClaim(trouble: DatabaseTrouble | null, isProbe: boolean): void {
     if (trouble === null) {
-      this.#unanswered = { count: 0, error: undefined };
+      this.#unanswered = { count: 0, by: undefined };
       if (this.#open && isOfDatabase(this.#open.failure)) this.#resume();
     } else if (this.#open) {
       if (isProbe) this.#stayPaused(trouble.failure);
-    } else if (trouble.error !== this.#unanswered.error) {
-      this.#unanswered = { count: this.#unanswered.count + 1, error: trouble.error };
+    } else if (trouble.by !== this.#unanswered.by) {
+      this.#unanswered = { count: this.#unanswered.count + 1, by: trouble.by };
       if (this.#options.pauses && this.#unanswered.count >= 2) this.#pause(trouble.failure);
     }
   }
@@ -166,8 +175,8 @@ export class MailBreaker {
   }
 
   #resume(): void {
-    this.#suspicion = noSuspicion;
     if (!this.#open) return;
+    this.#suspicion = noSuspicion;
     const pausedMs = this.#options.nowMs() - this.#open.sinceMs;
     this.#open = undefined;
     this.#slow = new SlowStart(this.#options.nowMs());

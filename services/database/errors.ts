@@ -29,7 +29,12 @@ export function isTransientDatabaseError(error: unknown): boolean {
 
 /** Whether one row of several may be to blame, refused or held by somebody, so that the others are worth trying without it. */
 export function mayBlameRow(error: unknown): boolean {
-  return isBusy(error) || !isTransientDatabaseError(error);
+  return isBusy(error) || !isTransientDatabaseError(error) || isUnexplained(error);
+}
+
+/** A damaged value ("invalid memory alloc request size") and a pooler without a server say the same XX000. */
+function isUnexplained(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === 'XX000';
 }
 
 /** Whether the server refused this very row and always will. Anything less is no proof. */

@@ -79,6 +79,35 @@ test('P12: a gift whose row the database refuses fails alone, not with those rec
   expect(await depth(emulator, queue.name)).toBe(1);
 });
 
+test('P12: nor does one over which the server stumbles without a word for it stop or pause its neighbours', async () => {
+  const { database, clients, queue } = world;
+  const { db } = database;
+  const sender = await fundedSender(db);
+  const { gifts, outbox } = await accept(
+    db,
+    Array.from({ length: 5 }, () => draftGift(sender)),
+    envelopes,
+  );
+  const [broken, ...sound] = gifts;
+  if (!broken) throw new Error('no gift');
+  await stumbleOverVoucherOf((await storyOf(database, broken.id)).gift.id);
+  await publish(clients, queue, outbox);
+  const consumer = world.start();
+  const unclaimed = () => consumer.lines().filter((entry) => entry['result'] === 'unclaimed');
+  await eventually(async () => {
+    const stories = await Promise.all(sound.map(({ id }) => storyOf(database, id)));
+    expect(stories.map(({ gift }) => gift.state)).toEqual(sound.map(() => 'delivered'));
+  });
+  // Alone with its kind, it is tried again and again: that is no database that is away.
+  await eventually(() => expect(unclaimed().length).toBeGreaterThanOrEqual(3), { timeoutMs: 40_000 });
+  expect(consumer.lines().filter((entry) => entry['event'] === 'consumption_paused')).toEqual([]);
+  const handled = consumer.lines().filter((entry) => entry['event'] === 'message_handled');
+  expect(
+    handled.filter((entry) => entry['result'] === 'delivered').map((entry) => entry['receive_count']),
+  ).toEqual(sound.map(() => 1));
+  await consumer.shutDown();
+});
+
 test.each([
   ['the id of something else', envelope({ id: newId('dlv') }), 'message_unknown'],
   ['a version that is none', envelope({ version: 'one' }), 'envelope_unreadable'],
@@ -92,6 +121,15 @@ test.each([
   });
   await consumer.shutDown();
 });
+
+/** As a damaged value does: "invalid memory alloc request size 18446744073709551613". */
+async function stumbleOverVoucherOf(giftId: string): Promise<void> {
+  const { pool } = world.database;
+  await pool.query(`create function stumble() returns trigger language plpgsql as $$
+    begin raise exception 'invalid memory alloc request size' using errcode = 'XX000'; end $$`);
+  await pool.query(`create trigger stumble before insert on vouchers for each row
+    when (new.gift_id = '${giftId}') execute function stumble()`);
+}
 
 async function refuseVoucherOf(giftId: string): Promise<void> {
   const { pool } = world.database;

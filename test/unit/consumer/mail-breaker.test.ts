@@ -45,9 +45,9 @@ const away = {
 } as const;
 
 describe('consumption is paused by a database that is away, so that no message pays with its receives', () => {
-  const claim = (breaker: MailBreaker, error: unknown) => {
+  const claim = (breaker: MailBreaker, by: unknown) => {
     const permit = breaker.admit();
-    permit?.claimed(error === null ? null : { failure: away, error });
+    permit?.claimed(by === null ? null : { failure: away, by });
     permit?.end();
     return permit !== null;
   };
@@ -85,6 +85,19 @@ describe('consumption is paused by a database that is away, so that no message p
     expect(resumed).toEqual([]);
     attempt('served');
     expect(resumed).toEqual([3_000]);
+  });
+
+  test('and not ended by mails that were under way: they tell of the mail server, not of the database', () => {
+    const { breaker, resumed } = startBreaker();
+    const underWay = [breaker.admit(), breaker.admit()];
+    for (const word of ['a', 'b']) claim(breaker, new Error(word));
+    underWay[0]?.end({ served: true });
+    underWay[1]?.end({ served: false, failure: failure('one', 'item'), deliveryId: 'dlv_1' });
+    expect(resumed).toEqual([]);
+    expect(breaker.admit()).toBeNull();
+    jest.advanceTimersByTime(1_000);
+    claim(breaker, null);
+    expect(resumed).toEqual([1_000]);
   });
 
   test('never where it is switched off', () => {

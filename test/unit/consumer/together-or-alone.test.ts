@@ -24,6 +24,15 @@ test('every broken row fails itself, whatever their number', async () => {
   expect(results).toEqual(numbers(9).map((n) => (n % 2 === 0 ? new Error('even') : n)));
 });
 
+test('a row that the server stumbles over without a word for it (XX000) stands alone like any broken one', async () => {
+  const stumbled = stateError('XX000');
+  const results = await togetherOrAlone(numbers(9), async (items) => {
+    if (items.includes(4)) throw stumbled;
+    return items;
+  });
+  expect(results).toEqual(numbers(9).map((n) => (n === 4 ? stumbled : n)));
+});
+
 test('one statement is enough when nothing is refused', async () => {
   let calls = 0;
   const results = await togetherOrAlone([1, 2], async (items) => {
