@@ -1,9 +1,13 @@
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { parseDocument } from 'yaml';
 import { secret } from '../../scripts/cluster/secrets.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Api, openApi } from './support/api.ts';
 import { helm, run } from './support/command.ts';
-import { installSurroundings, upgradeAll } from './support/installation.ts';
+import { CHART, installSurroundings, upgradeAll } from './support/installation.ts';
 import { type Mails, openMails } from './support/mail.ts';
 import { createNamespace, type Namespace } from './support/namespace.ts';
 import { POLICIES } from './support/policies.ts';
@@ -61,6 +65,20 @@ describe('an installation, from nothing to nothing', () => {
     await upgradeAll(namespace, ['consumers.gifts.settings.SMTP_MAX_CONNECTIONS=1']);
     const { spec } = await namespace.get<{ spec: { rules: object[] } }>('dlp', 'largesse-gifts');
     expect(spec.rules).toEqual(rules);
+  });
+
+  test('P61: helm upgrade brings a field that the definition did not have', async () => {
+    const chart = join(mkdtempSync(join(tmpdir(), 'largesse-chart-')), 'largesse');
+    cpSync(CHART, chart, { recursive: true });
+    const file = join(chart, 'files', `${POLICIES}.yaml`);
+    const definition = parseDocument(readFileSync(file, 'utf8'));
+    const spec = ['spec', 'versions', 0, 'schema', 'openAPIV3Schema', 'properties', 'spec', 'properties'];
+    definition.setIn([...spec, 'note'], { type: 'string' });
+    writeFileSync(file, definition.toString());
+    await upgradeAll(namespace, [], chart);
+    const change = JSON.stringify({ spec: { note: 'kept' } });
+    await namespace.kubectl('patch', 'dlp', 'largesse-gifts', '--type=merge', '--patch', change);
+    expect(await namespace.get('dlp', 'largesse-gifts')).toMatchObject({ spec: { note: 'kept' } });
   });
 
   test('helm test sends a gift through it', async () => {

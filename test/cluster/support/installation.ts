@@ -3,7 +3,7 @@ import { helm } from './command.ts';
 import type { Namespace } from './namespace.ts';
 import { installDefinition } from './policies.ts';
 
-const CHART = 'charts/largesse';
+export const CHART = 'charts/largesse';
 const SURROUNDINGS = ['deployment/postgres', 'deployment/sqs-emulator', 'deployment/mail'];
 
 /** PostgreSQL, an SQS emulator and a mail catcher, with the Secrets that lead to them. */
@@ -23,10 +23,14 @@ export async function upgrade(namespace: Namespace, settings: readonly string[] 
 }
 
 /** The definition, too, as the only release of a cluster does. */
-export async function upgradeAll(namespace: Namespace, settings: readonly string[] = []): Promise<void> {
+export async function upgradeAll(
+  namespace: Namespace,
+  settings: readonly string[] = [],
+  chart = CHART,
+): Promise<void> {
   const values = [`aws.endpointUrl=http://sqs-emulator.${namespace.name}.svc:4566`, ...settings];
   await helm(
-    ...['upgrade', '--install', 'largesse', CHART, '--namespace', namespace.name],
+    ...['upgrade', '--install', 'largesse', chart, '--namespace', namespace.name],
     ...['--values', 'k8s/values.yaml', '--wait', '--timeout', '4m'],
     ...values.flatMap((value) => ['--set', value]),
   );
