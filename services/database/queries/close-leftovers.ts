@@ -3,8 +3,7 @@ import type { Database } from '../schema.ts';
 
 /**
  * Closes at most `limit` of each of what was left open: a reminder whose worker died, which nobody may send again (where its mail
- * may be out it counts as sent, in doubt); a delivery
- * of a gift that has ended, or of one that counts as delivered since a mail in doubt, whose repeat has not come, or has lost its worker, for two days; an
+ * may be out it counts as sent, in doubt); a delivery of a gift that has ended, or of one that counts as delivered since a mail in doubt, whose repeat has not come, or has lost its worker, for two days; an
  * attempt of a delivery that is not being sent. The first and the repeat come about by themselves: a worker can die, a message
  * be lost at any time. The others are ended with what they hang on, and are looked for in case that ever fails.
  *

@@ -71,7 +71,7 @@ test('SIGKILL after the mail, again and again: its gift can be claimed, and no c
   await third.stop();
   for (const id of ids) expect(await outcomesOf(id)).toEqual(['in_doubt']);
   expect(mailsSince(before)).toEqual({ mails: 6, people: 6 });
-}, 120_000);
+}, 300_000);
 
 test('SIGKILL before the mail, three times: it arrives with the next worker, once', async () => {
   const before = system.mail.mails().length;
@@ -101,7 +101,7 @@ test('SIGKILL before the mail, three times: it arrives with the next worker, onc
   await arrive(ids);
   await consumer.stop();
   expect(mailsSince(before)).toEqual({ mails: 4, people: 4 });
-}, 180_000);
+}, 300_000);
 
 test('SIGSTOP beyond the lease: who is taken over sends nothing that his successor has sent', async () => {
   const before = system.mail.mails().length;
@@ -118,4 +118,4 @@ test('SIGSTOP beyond the lease: who is taken over sends nothing that his success
   await successor.stop();
   const { mails, people } = mailsSince(before);
   expect(mails).toBe(people);
-}, 120_000);
+}, 300_000);
