@@ -54,6 +54,21 @@ test.each([
   },
 );
 
+test.each(['topups', 'vouchers', 'claims', 'deliveries', 'delivery_attempts', 'ledger_closing'])(
+  'an accept does not ask for %s, and waits for nobody who holds it',
+  async (table) => {
+    const holder = new pg.Client({ connectionString: api.database.url });
+    await holder.connect();
+    try {
+      await holder.query('begin');
+      await holder.query(`lock table ${table} in access exclusive mode`);
+      expect((await postGift(api, sender)).status).toBe(202);
+    } finally {
+      await holder.end();
+    }
+  },
+);
+
 test('503: who finds no connection among those for readers in time may try again', async () => {
   const holder = new pg.Client({ connectionString: api.database.url });
   await holder.connect();

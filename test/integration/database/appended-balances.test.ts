@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { sql, type Transaction } from 'kysely';
 import pg from 'pg';
+import { boundsFor } from '../../../services/database/bounds.ts';
+import { createDatabase } from '../../../services/database/client.ts';
 import type { Database } from '../../../services/database/schema.ts';
-import { toUuid } from '../../../services/domain/ids.ts';
+import { newUuid, toUuid } from '../../../services/domain/ids.ts';
+import { postTransfers } from '../../../services/domain/ledger/post-transfers.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { accept, draftGift, type FundedSender, fundedSender } from '../../support/gifts.ts';
 
@@ -42,6 +45,30 @@ test('an old balance that somebody holds is passed by, and nobody waits for it',
   expect((await balancesKept(sender)).available).toBe(1_000_000 - 41 * 2_500);
 });
 
+test.each([
+  ['repeatable read', 2],
+  ['repeatable read', 40],
+  ['serializable', 40],
+] as const)('%s: who has not seen the %i movements since moves nothing', async (isolation, movements) => {
+  const sender = await fundedSender(database.db, 1_000_000);
+  const late = await createTestClient();
+  const snapshot = late.db.transaction().setIsolationLevel(isolation);
+  const moved = snapshot.execute(async (trx) => {
+    await sql`select from ledger_balances`.execute(trx);
+    for (let gift = 0; gift < movements; gift += 1) await accept(database.db, [draftGift(sender)]);
+    await charge(trx, sender);
+  });
+  await expect(moved).rejects.toMatchObject({ code: expect.stringMatching(/^(40001|23505)$/) });
+  await late.db.destroy();
+  expect((await balancesKept(sender)).available).toBe(1_000_000 - movements * 2_500);
+  const { rows } = await sql<{ differing: number }>`
+    select count(*)::int as differing from ledger_account_balances b where balance_minor <>
+      coalesce((select sum(amount_minor) from ledger_entries e where e.account_id = b.id), 0)`.execute(
+    database.db,
+  );
+  expect(rows[0]?.differing).toBe(0);
+});
+
 test('what other accounts have is not read, by plans that were made while there was next to none', async () => {
   const sender = await fundedSender(database.db, 1_000_000);
   const acceptTwo = () => accept(database.db, [draftGift(sender), draftGift(sender)]);
@@ -75,6 +102,26 @@ async function rowsRead(trx: Transaction<Database>): Promise<number> {
     select sum(pg_stat_get_xact_tuples_fetched(oid) + pg_stat_get_xact_tuples_returned(oid))::int as read
     from pg_class where relname ~ '^ledger_(accounts|balances)'`.execute(trx);
   return rows[0]?.read ?? 0;
+}
+
+async function charge(trx: Transaction<Database>, sender: FundedSender): Promise<void> {
+  const { id: fundingAccountId } = await trx
+    .selectFrom('funding_accounts')
+    .select('id')
+    .where('sender_id', '=', toUuid(sender.senderId))
+    .executeTakeFirstOrThrow();
+  const fee = { kind: 'fee', causeId: newUuid(), currency: 'EUR', amountMinor: 7 } as const;
+  await postTransfers(trx, [{ ...fee, subjectId: fundingAccountId, fundingAccountId }]);
+}
+
+/** Beside the one connection of the others. */
+function createTestClient() {
+  return createDatabase({
+    connectionString: database.url,
+    poolMax: 1,
+    applicationName: 'late',
+    bounds: boundsFor(12_000),
+  });
 }
 
 async function createHolder() {

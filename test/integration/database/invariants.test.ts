@@ -183,6 +183,16 @@ describe('the schema refuses', () => {
     expect(await entry('', accounts.fees)).toBeUndefined();
   });
 
+  test('a transfer of a top-up that is not there', async () => {
+    expect(
+      await refusal((trx) =>
+        sql`insert into ledger_transfers (id, kind, topup_id) values (${newUuid()}, 'topup', ${newUuid()})`.execute(
+          trx,
+        ),
+      ),
+    ).toBe('ledger_transfers_topup_id_fkey');
+  });
+
   test('the same movement of a gift twice', async () => {
     expect(
       await refusal((trx) =>
@@ -194,6 +204,9 @@ describe('the schema refuses', () => {
   });
 
   test.each([
+    ['topups', 'delete from topups'],
+    ['topups', 'update topups set id = gen_random_uuid()'],
+    ['topups', 'truncate topups cascade'],
     ['ledger_transfers', 'update ledger_transfers set created_at = now()'],
     ['ledger_transfers', 'delete from ledger_transfers'],
     ['ledger_entries', 'update ledger_entries set amount_minor = 1'],
