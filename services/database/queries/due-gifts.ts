@@ -144,11 +144,12 @@ export async function queueLockedDeliveries(
       select * from json_to_recordset(${JSON.stringify(input)}::json) as queued (
         delivery_id uuid, queue text, body text, group_id text, trace_header text)
     ), moved as (
-      -- What may be out stays as its worker left it: back at its start, it would be sent once more at once.
+      -- What may be out stays as its worker left it: back at its start, it would be sent once more at once. So does a repeat.
       update deliveries d set dead_lettered_at = null, state_changed_at = clock_timestamp(),
-        state = case when d.state = 'sending' and d.maybe_out_since is not null then d.state else 'pending' end,
-        lease_until = case when d.state = 'sending' and d.maybe_out_since is not null then d.lease_until end
-      from input where d.id = input.delivery_id
+        state = case when stays then d.state else 'pending' end, lease_until = case when stays then d.lease_until end
+      from input join deliveries found on found.id = input.delivery_id
+        cross join lateral (select found.purpose = 'gift' or (found.state = 'sending' and found.maybe_out_since is not null) as stays) _
+      where d.id = input.delivery_id
     )
     insert into outbox (queue, body, group_id, trace_header, available_at)
     select queue, body, group_id, trace_header, clock_timestamp() from input`.execute(trx);

@@ -14,8 +14,8 @@ export type LetterSubjectRow = {
 };
 
 /**
- * Where gift `g` stands as far as a message goes. With a resend or reminder `d` that is still to be sent it counts as
- * `delivering`: it is delivered already, and yet the message is needed.
+ * Where gift `g` stands as far as a message goes. With a resend, a reminder or the repeat of a mail in doubt `d` that is still to
+ * be sent it counts as `delivering`: it is delivered already, and yet the message is needed.
  */
 export const stateForMessage = sql<GiftState>`case
   when g.state = 'delivered' and d.state in ('pending', 'sending', 'deferred') then 'delivering' else g.state end`;
@@ -34,9 +34,10 @@ export async function findLetterSubjects(
   deliveryIds: string[],
 ): Promise<LetterSubjectRow[]> {
   const { rows } = await sql<LetterSubjectRow>`
-    select g.id as subject_id, g.id as gift_id, g.state, g.failure_class, g.failure_code, g.dead_lettered_at,
-      coalesce(g.lease_until > clock_timestamp(), false) as leased
-    from gifts g where g.id = any (${giftIds}::uuid[])
+    select g.id as subject_id, g.id as gift_id, ${stateForMessage}, g.failure_class, g.failure_code, g.dead_lettered_at,
+      coalesce(g.lease_until > clock_timestamp() or (g.state = 'delivered' and d.lease_until > clock_timestamp()), false)
+        as leased
+    from gifts g left join deliveries d on d.gift_id = g.id and d.purpose = 'gift' where g.id = any (${giftIds}::uuid[])
     union all
     select d.id, g.id, ${stateForMessage}, null, null, d.dead_lettered_at,
       coalesce(d.lease_until > clock_timestamp(), false)

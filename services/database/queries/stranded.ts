@@ -38,6 +38,26 @@ export async function lockStrandedGifts(
   return rows;
 }
 
+/**
+ * Repeats of mails in doubt whose message no longer exists: their gifts count as delivered, so that nobody else would miss them,
+ * and the mail of a worker that died may never have left.
+ */
+export async function lockStrandedRepeats(
+  trx: Transaction<Database>,
+  age: StrandedAge,
+  limit: number,
+): Promise<StrandedDelivery[]> {
+  const { rows } = await sql<StrandedDelivery>`
+    with due as materialized (
+      select d.id, d.gift_id, g.sender_id, g.request_id from deliveries d join gifts g on g.id = d.gift_id
+      ${progressOf(age)}
+      where ${strandedRepeat(age)}
+      order by d.state_changed_at limit ${limit} for no key update of d skip locked
+    )
+    select * from due`.execute(trx);
+  return rows;
+}
+
 export type StrandedDelivery = { id: string; gift_id: string; sender_id: string; request_id: string | null };
 
 /** Resends and reminders whose message no longer exists. A reminder that was being sent is never sent again. */
@@ -57,7 +77,7 @@ export async function lockStrandedDeliveries(
   return rows;
 }
 
-/** How many the two above would find, each up to `limit`, without those whose ids are excepted. Locks nothing. */
+/** How many the three above would find, each up to `limit`, without those whose ids are excepted. Locks nothing. */
 export async function countStranded(
   db: Kysely<Database>,
   age: StrandedAge,
@@ -70,7 +90,10 @@ export async function countStranded(
         where ${strandedGift(age)} and g.id <> all (${except}::uuid[]) limit ${limit}) found) as gifts,
       (select count(*) from (
         select 1 from deliveries d join gifts g on g.id = d.gift_id ${progressOf(age)}
-        where ${strandedDelivery(age)} and d.id <> all (${except}::uuid[]) limit ${limit}) found) as deliveries`.execute(
+        where ${strandedDelivery(age)} and d.id <> all (${except}::uuid[]) limit ${limit}) found)
+      + (select count(*) from (
+        select 1 from deliveries d join gifts g on g.id = d.gift_id ${progressOf(age)}
+        where ${strandedRepeat(age)} and g.id <> all (${except}::uuid[]) limit ${limit}) found) as deliveries`.execute(
     db,
   );
   return rows[0] ?? { gifts: 0, deliveries: 0 };
@@ -86,6 +109,14 @@ function strandedDelivery(age: StrandedAge): RawBuilder<boolean> {
   return sql`d.purpose <> 'gift' and g.state = 'delivered'
     and (d.state in ('pending', 'deferred')
       or (d.state = 'sending' and d.purpose = 'resend' and d.lease_until < clock_timestamp()))
+    and ${isStranded('d', age)} and ${noAttemptIsDue(sql`own.id = d.id`, age)}`;
+}
+
+/** Served by deliveries_open: of a delivered gift, only what is in doubt is open. */
+function strandedRepeat(age: StrandedAge): RawBuilder<boolean> {
+  const { inOutbox = [] } = age;
+  return sql`d.purpose = 'gift' and g.state = 'delivered' and g.id <> all (${inOutbox}::uuid[])
+    and d.state in ('deferred', 'sending') and (d.state = 'deferred' or d.lease_until < clock_timestamp())
     and ${isStranded('d', age)} and ${noAttemptIsDue(sql`own.id = d.id`, age)}`;
 }
 

@@ -8,6 +8,7 @@ import {
 import {
   lockStrandedDeliveries,
   lockStrandedGifts,
+  lockStrandedRepeats,
   type StrandedAge,
 } from '../../database/queries/stranded.ts';
 import type { Database } from '../../database/schema.ts';
@@ -31,7 +32,7 @@ export async function queueScheduledGifts(
 }
 
 /**
- * Queues at most `limit` gifts, and as many resends and reminders, again whose message no longer exists: purged,
+ * Queues at most `limit` gifts, and as many resends, reminders and repeats of mails in doubt, again whose message no longer exists: purged,
  * expired, or lost with its queue. A message that does exist after all becomes a harmless repeat.
  */
 export async function requeueStranded(
@@ -70,17 +71,26 @@ async function requeueDeliveries(
   age: StrandedAge,
   limit: number,
 ): Promise<number> {
-  const due = await lockStrandedDeliveries(trx, age, limit);
-  if (due.length === 0) return 0;
-  const input = due.map((delivery) => ({
-    delivery_id: delivery.id,
-    ...deps.outbox.row(
-      { type: 'delivery.send', version: 1, id: fromUuid('dlv', delivery.id) },
-      groupOf(delivery),
-    ),
-  }));
-  await queueLockedDeliveries(trx, input);
-  return due.length;
+  const sends = await lockStrandedDeliveries(trx, age, limit);
+  const repeats = sends.length < limit ? await lockStrandedRepeats(trx, age, limit - sends.length) : [];
+  if (sends.length + repeats.length === 0) return 0;
+  await queueLockedDeliveries(trx, [
+    ...sends.map((delivery) => ({
+      delivery_id: delivery.id,
+      ...deps.outbox.row(
+        { type: 'delivery.send', version: 1, id: fromUuid('dlv', delivery.id) },
+        groupOf(delivery),
+      ),
+    })),
+    ...repeats.map((delivery) => ({
+      delivery_id: delivery.id,
+      ...deps.outbox.row(
+        { type: 'gift.deliver', version: 1, id: fromUuid('gft', delivery.gift_id) },
+        groupOf(delivery),
+      ),
+    })),
+  ]);
+  return sends.length + repeats.length;
 }
 
 function groupOf(gift: Pick<DueGift, 'sender_id' | 'request_id'>) {

@@ -239,6 +239,9 @@ describe('history', () => {
     const delivered = ids.slice(0, 2).map(toUuid);
     const cancelled = ids.slice(2, 4).map(toUuid);
     await placeGifts(db, delivered, { state: 'delivered' });
+    for (const state of ['sending', 'sent'] as const) {
+      await db.updateTable('deliveries').set({ state }).where('gift_id', 'in', delivered).execute();
+    }
     await placeGifts(db, cancelled, { state: 'cancelled' });
     const report = await run(scene);
     expect(report.counts).toMatchObject({ scanned: 6, discarded: 4, redriven: 2 });

@@ -124,6 +124,22 @@ describe('redrive', () => {
     ]);
   });
 
+  test('the repeat of a mail in doubt is still owed: its message is redriven, though its gift counts as delivered', async () => {
+    const [owed, settled] = await deadGifts(scene, 2);
+    if (owed === undefined || settled === undefined) throw new Error('no gifts');
+    const { db } = scene.database;
+    await placeGifts(db, [toUuid(owed), toUuid(settled)], { state: 'delivered', dead_lettered_at: null });
+    await db
+      .updateTable('deliveries')
+      .set({ state: 'failed' })
+      .where('gift_id', '=', toUuid(settled))
+      .execute();
+    // As SQS itself moves what was received too often.
+    await bury(scene, [giftMessage(owed, null), giftMessage(settled, null)]);
+    expect((await run(scene)).counts).toMatchObject({ redriven: 1, discarded: 1 });
+    expect((await contents(scene, 'queue')).ready).toEqual([owed]);
+  });
+
   test('P35: of a send that failed in part, exactly the sent ones leave the dead-letter queue', async () => {
     const ids = await deadGifts(scene, 10);
     await buryGifts(scene, ids);

@@ -415,6 +415,50 @@ describe('the sweep of a busy system: a lost message is found by what was receiv
     expect(await requeued()).toEqual([lost]);
   });
 
+  test('the repeat of a mail in doubt is found as well, and its gift stays delivered', async () => {
+    const { db } = scene.database;
+    const { gifts } = await accept(db, [draftGift(scene.sender), draftGift(scene.sender)]);
+    const [lost, waiting] = gifts.map(({ id }) => id);
+    if (!lost || !waiting) throw new Error('no gifts');
+    await db.deleteFrom('outbox').execute();
+    const claim = async (giftId: GiftId) => {
+      const [claimed] = await db
+        .transaction()
+        .execute((trx) =>
+          claimGifts(trx, { keyring, leaseSeconds: 60 }, [{ giftId, messageId: 'm', receiveCount: 1 }]),
+        );
+      if (claimed?.kind !== 'claimed') throw new Error(`not claimed: ${claimed?.kind}`);
+      return claimed.work;
+    };
+    const failure = { class: 'transient', code: 'worker_lost', reason: 'gone' } as const;
+    for (const [giftId, repeatSeconds] of [
+      [lost, 0],
+      [waiting, 7_200],
+    ] as const) {
+      const { deliveryId } = await claim(giftId);
+      const settlement = { deliveryId, attempt: 1, outcome: 'in_doubt', failure, repeatSeconds } as const;
+      await db.transaction().execute((trx) => settleDeliveries(trx, [settlement]));
+    }
+    await sql`update deliveries set state_changed_at = clock_timestamp() - interval '1 hour'
+      where gift_id in (${toUuid(lost)}, ${toUuid(waiting)})`.execute(db);
+    await sql`update delivery_attempts a set next_attempt_at = a.next_attempt_at - interval '1 hour'
+      from deliveries d where d.id = a.delivery_id and d.gift_id in (${toUuid(lost)}, ${toUuid(waiting)})`.execute(
+      db,
+    );
+    expect((await run(scene, policy(), { dryRun: true })).counts).toMatchObject({ requeued_deliveries: 1 });
+    expect((await run(scene)).counts).toMatchObject({ requeued_gifts: 0, requeued_deliveries: 1 });
+    const messages = (await outboxRows()).map(({ body }) => decodeEnvelope(body));
+    expect(messages).toMatchObject([{ type: 'gift.deliver', id: lost }]);
+    const gift = await db
+      .selectFrom('gifts')
+      .select('state')
+      .where('id', '=', toUuid(lost))
+      .executeTakeFirst();
+    expect(gift).toEqual({ state: 'delivered' });
+    expect(await claim(lost)).toMatchObject({ attempt: 2, inDoubt: 1 });
+    expect((await run(scene)).counts).toMatchObject({ requeued_deliveries: 0 });
+  });
+
   test('what may be tried again only in hours has its message until then, also in a drained queue', async () => {
     scene.proxy.heal();
     const [patient, lost] = await queuedGifts(scene.sender, [0, 0]);
