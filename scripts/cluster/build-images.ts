@@ -1,16 +1,25 @@
 import { buildImage } from './build-image.ts';
+import { hashOf, isKnown, remember } from './known-images.ts';
 import { describeSource } from './source.ts';
 
-/** The image of all roles, and of what surrounds them on a developer's cluster. */
-export const IMAGES = [
-  { name: 'largesse:dev', dockerfile: 'Dockerfile' },
-  { name: 'largesse-postgres:dev', dockerfile: 'k8s/images/postgres/Dockerfile' },
-  { name: 'largesse-sqs:dev', dockerfile: 'k8s/images/sqs/Dockerfile' },
-  { name: 'largesse-mail:dev', dockerfile: 'k8s/images/mail/Dockerfile' },
+/** What surrounds the roles on a developer's cluster, with the files that make each. */
+const SURROUNDINGS = [
+  { name: 'largesse-postgres:dev', files: ['k8s/images/postgres/Dockerfile', 'k8s/images/postgres/run.sh'] },
+  { name: 'largesse-sqs:dev', files: ['k8s/images/sqs/Dockerfile', 'scripts/embedded/sqs.ts'] },
+  { name: 'largesse-mail:dev', files: ['k8s/images/mail/Dockerfile'] },
 ];
 
-/** @returns whether all of them are built */
+/** The image of all roles, and those of what surrounds them where a node lacks one. @returns whether all are there */
 export function buildImages(env: NodeJS.ProcessEnv): boolean {
   const source = describeSource();
-  return IMAGES.every((image) => buildImage({ ...image, source }, env) !== undefined);
+  const roles = { name: 'largesse:dev', dockerfile: 'Dockerfile', source };
+  if (buildImage(roles, env) === undefined) return false;
+  return SURROUNDINGS.every(({ name, files }) => {
+    const [dockerfile = ''] = files;
+    const hash = hashOf([...files, 'package-lock.json']);
+    if (isKnown(name, hash)) return true;
+    if (buildImage({ name, dockerfile, source }, env) === undefined) return false;
+    remember(name, hash);
+    return true;
+  });
 }
