@@ -39,13 +39,13 @@ export async function takeLeadership(
   const { identity, times = standardTimes, signal } = options;
   let first: Sighting | null = null;
   for (;;) {
-    const askedAtMs = performance.now();
-    const lease = await leases.find();
+    const lease = await leases.find({ tries: 4 });
     first ??= { spec: lease?.spec, atMs: performance.now() };
     const step = stepTowardsLease(first, lease?.spec, performance.now());
     if (step.kind === 'taken') return { heldBy: step.holder };
     if (step.kind === 'wait') await wait(step.ms, undefined, { signal });
     else {
+      const askedAtMs = performance.now();
       const spec = takenBy(lease?.spec, identity, times.durationSeconds, new Date());
       const taken = await (lease === null ? leases.create(spec) : leases.replace(lease, spec));
       // Else somebody was faster, and the next look shows a Lease that was not there at the first.

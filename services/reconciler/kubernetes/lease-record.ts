@@ -19,6 +19,9 @@ export type Sighting = { spec: LeaseSpec | undefined; atMs: number };
 /** What a run does that wants a Lease. `taken`: somebody is alive in it. */
 export type LeaseStep = { kind: 'take' } | { kind: 'wait'; ms: number } | { kind: 'taken'; holder: string };
 
+/** How long one lasts that does not say it. */
+const unsaidSeconds = 30;
+
 /** How often a Lease that nobody seems to renew is looked at. */
 const lookEveryMs = 2_000;
 
@@ -27,7 +30,7 @@ const lookEveryMs = 2_000;
  * so, by our own clock: the times in it are those of its holder, whose clock may be wrong by minutes. Pure.
  */
 export function stepTowardsLease(first: Sighting, spec: LeaseSpec | undefined, nowMs: number): LeaseStep {
-  const { holderIdentity: holder = '', leaseDurationSeconds = 0 } = spec ?? {};
+  const { holderIdentity: holder = '', leaseDurationSeconds = unsaidSeconds } = spec ?? {};
   if (holder === '') return { kind: 'take' };
   if (!isSame(first.spec, spec)) return { kind: 'taken', holder };
   const leftMs = first.atMs + leaseDurationSeconds * 1_000 - nowMs;

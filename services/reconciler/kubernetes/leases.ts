@@ -16,9 +16,11 @@ export class Leases {
     return this.#name;
   }
 
-  async find(): Promise<LeaseObject | null> {
+  /** @param tries more than one where nothing is held yet that could run out meanwhile */
+  async find({ tries = 1 } = {}): Promise<LeaseObject | null> {
+    const find = () => this.#client.request<LeaseObject>({ method: 'GET', path: this.#path });
     try {
-      return await this.#client.request<LeaseObject>({ method: 'GET', path: this.#path });
+      return await this.#client.insist(find, { tries });
     } catch (error) {
       if (hasStatus(error, 404)) return null;
       throw error;

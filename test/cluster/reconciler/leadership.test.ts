@@ -8,7 +8,7 @@ import { accessTo } from '../support/policies.ts';
 import { type Wire, wireTo } from '../support/wire.ts';
 
 /** Shorter than in production, in the same proportions. */
-const times = { durationSeconds: 3, holdSeconds: 2, renewSeconds: 0.5 };
+const times = { durationSeconds: 6, holdSeconds: 4, renewSeconds: 1 };
 const NAME = 'largesse-reconciler';
 
 let namespace: Namespace;
@@ -31,7 +31,7 @@ afterAll(async () => {
 });
 
 async function take(identity: string, { wired = false, failures = [] as unknown[] } = {}) {
-  const client = new ApiClient(wired ? wire.access : await accessTo(namespace), { timeoutMs: 1_000 });
+  const client = new ApiClient(wired ? wire.access : await accessTo(namespace), { timeoutMs: 2_000 });
   clients.push(client);
   const taken = await takeLeadership(new Leases(client, NAME), {
     identity,

@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 
 /** Shorter than in production, in the same proportions. */
-const times = { durationSeconds: 3, holdSeconds: 2, renewSeconds: 0.5 };
+const times = { durationSeconds: 6, holdSeconds: 4, renewSeconds: 1 };
 
 /** One process, so to speak. @returns its exit code */
 function reconciler(way: Access = access): Promise<number> {
@@ -225,7 +225,7 @@ describe('a run in a cluster', () => {
     expect(await running).toBe(1);
     await isWhole(ids);
     const [line] = logged('status_not_written');
-    expect(JSON.stringify(line?.fields['status'])).toContain('the Lease could not be renewed for 2 s');
+    expect(JSON.stringify(line?.fields['status'])).toContain('the Lease could not be renewed for 4 s');
     expect((await stored()).status).toBeUndefined();
     wire.mend();
     await patch({ spec: { limits: { ratePerSecond: 1_000 } } });

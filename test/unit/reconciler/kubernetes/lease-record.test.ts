@@ -28,6 +28,12 @@ describe('a Lease', () => {
     expect(stepTowardsLease(seenAt(1_000), held, 31_000)).toEqual({ kind: 'take' });
   });
 
+  test('that does not say how long it lasts is not taken at once', () => {
+    const silent = { holderIdentity: 'somebody' };
+    expect(stepTowardsLease(seenAt(0, silent), silent, 0)).toMatchObject({ kind: 'wait' });
+    expect(stepTowardsLease(seenAt(0, silent), silent, 30_000)).toEqual({ kind: 'take' });
+  });
+
   test.each<[string, LeaseSpec]>([
     ['has renewed it', renewed(held, at(5))],
     ['took it meanwhile', takenBy(held, 'second', 30, at(40))],
