@@ -29,6 +29,8 @@ beforeAll(async () => {
     applicationName: 'largesse-test',
   });
   await migrate(client.db, before);
+  // What is claimed here by the code of today came with a later migration, which adds it after the tables are divided.
+  await client.pool.query('alter table deliveries add column maybe_out_since timestamptz');
   sender = await fundedSender(client.db);
   const { gifts } = await accept(client.db, [draftGift(sender), draftGift(sender)]);
   [underWay, arrived] = gifts.map(({ id }) => id) as [GiftId, GiftId];
@@ -57,6 +59,7 @@ const contents = () =>
 
 test('tables with rows are divided without copying a row or building an index, and what was under way goes on', async () => {
   const work = await claim(underWay);
+  await client.pool.query('alter table deliveries drop column maybe_out_since');
   const role = `largesse_writing_${process.pid}`;
   await client.pool.query(
     `drop role if exists ${role}; create role ${role}; grant insert on audit_records to ${role}`,
