@@ -197,7 +197,7 @@ describe('what is our fault', () => {
       poolMax: 1,
       applicationName: 'largesse-test-away',
     });
-    const app = buildApp({ ...api.deps, db: away.db });
+    const app = buildApp({ ...api.deps, db: away.db, reads: away.reads });
     const answer = await request(app)
       .get('/v1/gifts')
       .set(...sender.auth);
