@@ -82,17 +82,16 @@ async function withDatabase<T>(
   bounds: Pick<DatabaseOptions, 'statementTimeoutMs' | 'bounds'>,
   work: (db: Kysely<Database>) => Promise<T>,
 ): Promise<T> {
-  const { DATABASE_URL: connectionString, DATABASE_PREPARED_STATEMENTS: prepareStatements } = parseEnv(
-    z.object({
-      DATABASE_URL: databaseEnv.DATABASE_URL,
-      DATABASE_PREPARED_STATEMENTS: databaseEnv.DATABASE_PREPARED_STATEMENTS,
-    }),
+  const { DATABASE_URL: connectionString } = parseEnv(
+    z.object({ DATABASE_URL: databaseEnv.DATABASE_URL }),
     env,
   );
   const { db } = createDatabase({
     connectionString,
     poolMax: 2,
-    prepareStatements,
+    // A command asks each statement once. Behind an older PgBouncer the name of one may be another process's already, which
+    // inside a transaction, a migration's above all, is found out too late.
+    prepareStatements: false,
     applicationName: 'largesse-admin',
     ...bounds,
   });

@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { boundRole, boundsFor } from '../../../services/database/bounds.ts';
@@ -102,6 +104,11 @@ behindPooler(`behind a real PgBouncer (${version}) in transaction pooling`, () =
     await byStatement.stop();
   });
 
+  test('one migrating process after the other comes through: none finds what it prepares prepared already', async () => {
+    for (let run = 0; run < 3; run += 1)
+      expect(await migrate(pooler.url(database.url))).toContain('up to date');
+  }, 60_000);
+
   test('gifts are accepted and their money is right', async () => {
     const client = open(pooler.url(database.url));
     await examineDatabase(client);
@@ -115,3 +122,11 @@ behindPooler(`behind a real PgBouncer (${version}) in transaction pooling`, () =
     await client.db.destroy();
   });
 });
+
+async function migrate(connectionString: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, ['services/admin/main.ts', 'migrate'], {
+    cwd: new URL('../../..', import.meta.url).pathname,
+    env: { PATH: process.env['PATH'], DATABASE_URL: connectionString },
+  });
+  return stdout;
+}
