@@ -103,6 +103,8 @@ function faultOfState(error: pg.DatabaseError): DatabaseFault {
 const states: { is: (state: string, error: pg.DatabaseError) => boolean; fault: DatabaseFault }[] = [
   // A table without the partition of the month refuses with 23514 too, and names no constraint: that is not the row's fault.
   { is: (state, { constraint }) => state.startsWith('23') && constraint !== undefined, fault: 'row' },
+  // The month of a row was made while the row was on its way to the default partition: the next try is led to the month.
+  { is: (_state, { routine }) => routine === 'ExecPartitionCheckEmitError', fault: 'busy' },
   // 2200H: a sequence is used up, for everybody.
   { is: (state) => state.startsWith('22') && state !== '2200H', fault: 'row' },
   // A trigger's own words, a limit that one value exceeds, a damaged page, a cardinality, a view's check.

@@ -6,6 +6,7 @@ import { makeNextMonth, readMonths } from '../../../services/database/queries/mo
 import { firstUuidAt, newUuid } from '../../../services/domain/ids.ts';
 import { monotonicUuids } from '../../../services/domain/monotonic-uuid.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { eventually } from '../../support/eventually.ts';
 import { accept, draftGift, fundedSender } from '../../support/gifts.ts';
 
 const tables = ['audit_records', 'delivery_attempts'];
@@ -184,6 +185,27 @@ test('while somebody reads, no month is made and nobody waits for it longer than
   await reader.query('commit');
   reader.release();
   expect((await makeAll(database.db)).length).toBeGreaterThan(0);
+});
+
+test("a row whose month is made while it is on its way is nobody's fault, and is led there by the next try", async () => {
+  await takeOffFuture();
+  const maker = await database.pool.connect();
+  await maker.query('begin');
+  let made = '';
+  while (!made.startsWith('audit_records'))
+    made = (await maker.query('select make_next_month(3, null) as name')).rows[0].name;
+  const { rows } = await maker.query('select from_at from month_partitions where partition = $1', [made]);
+  const id = firstUuidAt(rows[0].from_at.getTime());
+  const refused = auditRecord(id).catch((error: unknown) => error);
+  await eventually(async () => {
+    const { rows: waiting } = await database.pool.query('select from pg_locks where not granted');
+    expect(waiting).toHaveLength(1);
+  });
+  await maker.query('commit');
+  maker.release();
+  expect(await refused).toMatchObject({ code: '23514', routine: 'ExecPartitionCheckEmitError' });
+  expect(isBusy(await refused)).toBe(true);
+  expect(await partitionOf(id)).toBe(made);
 });
 
 test('a role that may not make tables adds months all the same, with the rights of the one that migrates', async () => {
