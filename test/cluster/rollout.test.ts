@@ -94,7 +94,9 @@ describe('pods come and go while gifts are delivered', () => {
         ...['--selector', 'app.kubernetes.io/component=consumer-gifts'],
       );
       const [one] = names.split('\n');
-      if (one) await namespace.kubectl('delete', one, '--wait=false', ...(ways[(sent / 30) % 2] ?? []));
+      // It may have been on its way out, and be gone by now.
+      const gentle = ['--wait=false', '--ignore-not-found'];
+      if (one) await namespace.kubectl('delete', one, ...gentle, ...(ways[(sent / 30) % 2] ?? []));
     }
     await eventually(async () => {
       const states = await api.states();
