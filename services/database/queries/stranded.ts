@@ -47,15 +47,7 @@ export async function lockStrandedRepeats(
   age: StrandedAge,
   limit: number,
 ): Promise<StrandedDelivery[]> {
-  const { rows } = await sql<StrandedDelivery>`
-    with due as materialized (
-      select d.id, d.gift_id, g.sender_id, g.request_id from deliveries d join gifts g on g.id = d.gift_id
-      ${progressOf(age)}
-      where ${strandedRepeat(age)}
-      order by d.state_changed_at limit ${limit} for no key update of d skip locked
-    )
-    select * from due`.execute(trx);
-  return rows;
+  return await lockDeliveries(trx, { age, where: strandedRepeat(age), limit });
 }
 
 export type StrandedDelivery = { id: string; gift_id: string; sender_id: string; request_id: string | null };
@@ -66,11 +58,18 @@ export async function lockStrandedDeliveries(
   age: StrandedAge,
   limit: number,
 ): Promise<StrandedDelivery[]> {
+  return await lockDeliveries(trx, { age, where: strandedDelivery(age), limit });
+}
+
+async function lockDeliveries(
+  trx: Transaction<Database>,
+  { age, where, limit }: { age: StrandedAge; where: RawBuilder<boolean>; limit: number },
+): Promise<StrandedDelivery[]> {
   const { rows } = await sql<StrandedDelivery>`
     with due as materialized (
       select d.id, d.gift_id, g.sender_id, g.request_id from deliveries d join gifts g on g.id = d.gift_id
       ${progressOf(age)}
-      where ${strandedDelivery(age)}
+      where ${where}
       order by d.state_changed_at limit ${limit} for no key update of d skip locked
     )
     select * from due`.execute(trx);

@@ -5,6 +5,7 @@ import { findApiKey } from '../../../services/database/queries/api-keys.ts';
 import { toUuid } from '../../../services/domain/ids.ts';
 import { freshKey, startTestApi, type TestApi, type TestSender } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
+import { offBy } from '../../support/wrong-clock.ts';
 
 let api: TestApi;
 /** What this process remembers of keys it remembers for longer than any test takes. */
@@ -26,23 +27,6 @@ afterAll(async () => {
   await remembering.close();
   await api.close();
 });
-
-/** Only the date is wrong: timers go on, server and database client need them. */
-const everythingElse = [
-  'setTimeout',
-  'clearTimeout',
-  'setInterval',
-  'clearInterval',
-  'setImmediate',
-  'clearImmediate',
-  'nextTick',
-  'queueMicrotask',
-  'performance',
-  'hrtime',
-] as const;
-
-const offBy = (minutes: number) =>
-  jest.useFakeTimers({ now: Date.now() + minutes * 60_000, doNotFake: [...everythingElse] });
 
 async function endsIn(sender: TestSender, seconds: number): Promise<void> {
   await api.database.pool.query(

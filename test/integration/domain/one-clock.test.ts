@@ -10,24 +10,8 @@ import { requeueStranded } from '../../../services/domain/gifts/queue-gifts.ts';
 import { readTimeline } from '../../../services/domain/gifts/timeline.ts';
 import { toUuid } from '../../../services/domain/ids.ts';
 import { keyring, outbox } from '../../support/gifts.ts';
+import { offBy } from '../../support/wrong-clock.ts';
 import { failure, openStage, type Stage, system } from './stage.ts';
-
-/** Only the date is wrong: timers go on, the database client needs them. */
-const everythingElse = [
-  'setTimeout',
-  'clearTimeout',
-  'setInterval',
-  'clearInterval',
-  'setImmediate',
-  'clearImmediate',
-  'nextTick',
-  'queueMicrotask',
-  'performance',
-  'hrtime',
-] as const;
-
-const offBy = (minutes: number) =>
-  jest.useFakeTimers({ now: Date.now() + minutes * 60_000, doNotFake: [...everythingElse] });
 
 const patientPolicy = {
   ...{ maxRetryCount: 5, baseMs: 1, capMs: 900_000, forgives: true },
