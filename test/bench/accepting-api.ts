@@ -9,6 +9,7 @@ import type { parseKeyring } from '../../services/domain/recipients/keyring.ts';
 import { createEmptyDatabase, withDatabaseName } from '../support/database.ts';
 import { type FundedSender, fundedSender } from '../support/gifts.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
+import { endChild } from './end-child.ts';
 
 export type AcceptingSender = FundedSender & { key: string };
 
@@ -38,7 +39,7 @@ export async function withSurroundings(work: (around: Surroundings) => Promise<v
     const [sqs] = (await once(emulator, 'message')) as [Surroundings['sqs']];
     await work({ postgres, sqs, folder, children });
   } finally {
-    for (const child of children.toReversed()) await end(child);
+    for (const child of children.toReversed()) await endChild(child);
     await postgres.stop();
     await rm(folder, { recursive: true, force: true });
   }
@@ -120,12 +121,4 @@ async function prepareDatabase(
   await their.db.destroy();
   await our.db.destroy();
   return senders;
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
-  if (child.connected) child.disconnect();
-  else child.kill('SIGTERM');
-  await exited;
 }

@@ -10,6 +10,7 @@ import { sendMessages } from '../../services/queue/producer.ts';
 import { createQueueClients, type QueueClients } from '../../services/queue/sqs.ts';
 import { startPostgres } from '../support/postgres-server.ts';
 import { createQueuePair } from '../support/queue-pair.ts';
+import { endChild } from './end-child.ts';
 
 export interface RelayBenchRow {
   what: string;
@@ -42,7 +43,7 @@ export async function run({ events = 20_000 } = {}): Promise<RelayBenchRow[]> {
     return rows;
   } finally {
     await client.db.destroy();
-    for (const child of [emulator, confirming]) await end(child);
+    for (const child of [emulator, confirming]) await endChild(child);
     await postgres.stop();
   }
 }
@@ -111,13 +112,6 @@ async function confirmed(child: ChildProcess): Promise<Target> {
 
 function toRow(what: string, target: Target, events: number, seconds: number): RelayBenchRow {
   return { what, queue: target.name, events, eventsPerSecond: Math.round(events / seconds) };
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
-  child.disconnect();
-  await exited;
 }
 
 if (import.meta.main) console.table(await run());

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startPostgres } from '../support/postgres-server.ts';
+import { endChild } from './end-child.ts';
 
 export type WholeSystem = {
   apiUrl: string;
@@ -77,7 +78,7 @@ export async function startWholeSystem(options: { maxInFlight: number }): Promis
       return await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
     },
     stop: async () => {
-      for (const child of children.toReversed()) await end(child);
+      for (const child of children.toReversed()) await endChild(child);
       await postgres.stop();
       await rm(folder, { recursive: true, force: true });
     },
@@ -112,14 +113,6 @@ function portsIn(log: string): Ports | undefined {
 function linesOf(log: string, event: string): Record<string, unknown>[] {
   const whole = log.slice(0, log.lastIndexOf('\n')).split('\n');
   return whole.filter((line) => line.includes(`"event":"${event}"`)).map((line) => JSON.parse(line));
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
-  if (child.connected) child.disconnect();
-  else child.kill('SIGTERM');
-  await exited;
 }
 
 async function topUp(apiUrl: string, key: string, sender: string): Promise<void> {

@@ -1,10 +1,10 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findPostgresUser } from '../../scripts/embedded/postgres-user.ts';
+import { freePort } from './free-port.ts';
 
 export type PgBouncer = { url: (databaseUrl: string) => string; stop: () => Promise<void> };
 
@@ -68,16 +68,5 @@ async function untilUp(child: ChildProcess): Promise<void> {
     });
     child.once('error', reject);
     child.once('exit', () => reject(new Error(`PgBouncer did not start:\n${log}`)));
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
   });
 }

@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { findBinaries, type PostgresUser } from '../../scripts/embedded/postgres-binaries.ts';
 import { createCluster } from '../../scripts/embedded/postgres-cluster.ts';
 import { findPostgresUser } from '../../scripts/embedded/postgres-user.ts';
+import { freePort } from './free-port.ts';
 
 export type PostgresServer = {
   /** connection string of the maintenance database */
@@ -130,15 +130,4 @@ async function runOn(url: string, statements: { text: string; values: unknown[] 
   } finally {
     await client.end().catch(() => undefined);
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }
