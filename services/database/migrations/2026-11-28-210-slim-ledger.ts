@@ -7,8 +7,12 @@ import { type Kysely, sql } from 'kysely';
  *
  * The foreign keys of entries go, not what they say: transfers can't be deleted or rewritten, from now on accounts neither, so
  * that an entry whose transfer and account are there when it is written has them for ever. They were an eighth of an accept.
+ *
+ * A transfer about a gift asks nothing of top-ups and vouchers any more. A table that a statement names is locked for it, whether it is
+ * read or not, and a foreign key asks for its table even for a null: who held one of the two for itself stopped all accepts.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
+  await createOwner(db);
   await sql`
     create trigger ledger_accounts_append_only before delete or truncate or update of id, currency on ledger_accounts
       for each statement execute function refuse_rewrite()`.execute(db);
@@ -37,9 +41,49 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     alter table ledger_entries
       drop constraint ledger_entries_account, drop constraint ledger_entries_transfer_id_fkey`.execute(db);
+  await askForTopups(db);
 }
 
-export const holds = ['ledger_accounts', 'ledger_entries', 'ledger_transfers'];
+export const holds = ['ledger_accounts', 'ledger_entries', 'ledger_transfers', 'topups'];
+
+/** In a function whose branches are planned as they are come to: what is not asked is not locked. */
+async function createOwner(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    create function ledger_subject_owner(topup uuid, subject_kind text, subject uuid) returns uuid
+    language plpgsql stable as $$
+    begin
+      if topup is not null then
+        return (select p.funding_account_id from topups p where p.id = topup);
+      elsif subject_kind = 'funding_account' then
+        return (select f.id from funding_accounts f where f.id = subject);
+      else
+        return (select g.funding_account_id from vouchers v join gifts g on g.id = v.gift_id where v.id = subject);
+      end if;
+    end $$`.execute(db);
+}
+
+/** What the foreign key said, of transfers that are about a top-up: it is there when they are written, and stays. */
+async function askForTopups(db: Kysely<unknown>): Promise<void> {
+  await sql`alter table ledger_transfers drop constraint ledger_transfers_topup_id_fkey`.execute(db);
+  await sql`
+    create function ledger_transfers_topup_exists() returns trigger language plpgsql as $$
+    begin
+      perform from topups where id = new.topup_id for key share;
+      if not found then
+        raise exception 'transfer % is of a top-up that is not there', new.id using errcode = 'foreign_key_violation',
+          table = 'ledger_transfers', constraint = 'ledger_transfers_topup_id_fkey';
+      end if;
+      return null;
+    end $$`.execute(db);
+  await sql`
+    create trigger ledger_transfers_topup_exists after insert on ledger_transfers
+      for each row when (new.topup_id is not null) execute function ledger_transfers_topup_exists()`.execute(
+    db,
+  );
+  await sql`
+    create trigger topups_append_only before delete or truncate or update of id on topups
+      for each statement execute function refuse_rewrite()`.execute(db);
+}
 
 // The kinds as they were when this migration was written: it imports nothing that may change later.
 const transferKinds = [
@@ -72,9 +116,7 @@ const legs = list(transferKinds.flatMap(([kind, from, to]) => [`${kind}<${from}`
 /** Whose funding account the subject of the transfer `t` belongs to. */
 const owner = sql`
           when t.gift_id is not null then (select g.funding_account_id from gifts g where g.id = t.gift_id)
-          when t.topup_id is not null then (select p.funding_account_id from topups p where p.id = t.topup_id)
-          when t.subject_kind = 'funding_account' then (select f.id from funding_accounts f where f.id = t.subject_id)
-          else (select g.funding_account_id from vouchers v join gifts g on g.id = v.gift_id where v.id = t.subject_id)
+          else ledger_subject_owner(t.topup_id, t.subject_kind, t.subject_id)
         end`;
 
 /**
@@ -158,7 +200,8 @@ const refuseUnsound = sql`
         end if;`;
 
 /**
- * Locks are taken in the order of their keys; each statement after them sees what the holders before committed. Folding is
+ * Locks are taken in the order of their keys; each statement after them sees what the holders before committed. One with an
+ * older snapshot does not: a balance that it sees and that is gone is told by the server, when it asks for the row. Folding is
  * for the release before, which reads a column. Rows that somebody else holds are passed by: an old balance that stays
  * harms nobody, and no movement waits for it. Stale balances go in sixteens, by their exact keys: what is dead is not walked past.
  */
@@ -176,6 +219,10 @@ const appendBalances = sql`
       into newest from unnest(moved.accounts, moved.amounts) as m (account_id, amount_minor)
       left join lateral (
         select * from ledger_balances b where b.account_id = m.account_id order by b.seq desc limit 1) b on true;
+      if current_setting('transaction_isolation') <> 'read committed' then
+        perform from unnest(moved.accounts, newest.seqs) as m (account_id, seq) cross join lateral (
+          select from ledger_balances b where b.account_id = m.account_id and b.seq = m.seq for update) held;
+      end if;
       if newest.folding is not null then
         with foldable as materialized (
           select a.id, m.balance_minor from unnest(moved.accounts, newest.balances) as m (account_id, balance_minor)
