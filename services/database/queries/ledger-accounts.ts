@@ -2,7 +2,7 @@ import { type RawBuilder, sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
 import { postedAt } from './ledger-findings.ts';
 import { noteFindings } from './note-findings.ts';
-import { recounting } from './recounting.ts';
+import { nextOfRound } from './recounting.ts';
 
 export const accountInvariants = ['balances_match_entries', 'balances_not_negative'] as const;
 
@@ -48,28 +48,20 @@ export async function checkAccounts(
   await noteFindings(trx, accountFindings(sql`select unnest(${ids}::uuid[])`, closedUntil));
 }
 
-const firstAccount = '00000000-0000-0000-0000-000000000000';
-
 /** Looks at the next `limit` accounts again, whether they move or not. @returns how many there were */
 export async function recountAccounts(
   trx: Transaction<Database>,
   limit: number,
   restSeconds: number,
 ): Promise<number> {
-  const { rows } = await sql<{ closed_until: string; ids: string[] | null }>`
-    select closed_until::text, (select array_agg(id order by id) from (
-      select id from ledger_accounts where id > closing.recount_account order by id limit ${limit}) next) as ids
-    from (${recounting(sql`recount_account = ${firstAccount}`, sql`accounts_recounted_at`, restSeconds)}) closing`.execute(
-    trx,
-  );
-  const [next] = rows;
-  if (!next) return 0;
-  const ids = next.ids ?? [];
-  const last = ids.at(-1);
-  await (last === undefined || ids.length < limit
-    ? sql`update ledger_closing set recount_account = ${firstAccount}, accounts_recounted_at = clock_timestamp()`
-    : sql`update ledger_closing set recount_account = ${last}`
-  ).execute(trx);
-  await checkAccounts(trx, ids, next.closed_until);
-  return ids.length;
+  const next = await nextOfRound(trx, accountsRound, { limit, restSeconds });
+  if (next === null) return 0;
+  await checkAccounts(trx, next.ids, next.closedUntil);
+  return next.ids.length;
 }
+
+const accountsRound = {
+  table: 'ledger_accounts',
+  cursor: 'recount_account',
+  endedAt: 'accounts_recounted_at',
+} as const;

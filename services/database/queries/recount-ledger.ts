@@ -3,9 +3,7 @@ import type { Database } from '../schema.ts';
 import { postedBetween, sumsOf } from './close-ledger.ts';
 import { giftFindings, giftInvariants, transferFindings, transferInvariants } from './ledger-findings.ts';
 import { noteFindings } from './note-findings.ts';
-import { recounting } from './recounting.ts';
-
-const firstGift = '00000000-0000-0000-0000-000000000000';
+import { nextOfRound, recounting } from './recounting.ts';
 
 /**
  * Counts the next closed period again. One that is not what it was is noted, and the totals become what is there now, so
@@ -67,24 +65,14 @@ export async function recountGifts(
   limit: number,
   restSeconds: number,
 ): Promise<number> {
-  const { rows } = await sql<{ after: string; ids: string[] | null }>`
-    select closing.recount_gift as after, (select array_agg(id order by id) from (
-      select id from gifts where id > closing.recount_gift order by id limit ${limit}) next) as ids
-    from (${recounting(sql`recount_gift = ${firstGift}`, sql`gifts_recounted_at`, restSeconds)}) closing`.execute(
-    trx,
-  );
-  const [next] = rows;
-  if (!next) return 0;
-  const ids = next.ids ?? [];
-  const last = ids.at(-1);
-  if (last === undefined || ids.length < limit) {
-    await sql`update ledger_closing set recount_gift = ${firstGift}, gifts_recounted_at = clock_timestamp()`.execute(
-      trx,
-    );
-  } else await sql`update ledger_closing set recount_gift = ${last}`.execute(trx);
+  const next = await nextOfRound(trx, giftsRound, { limit, restSeconds });
+  if (next === null) return 0;
+  const { ids } = next;
   await sql`delete from ledger_findings where invariant = any (${giftInvariants}) and subject_id = any (${ids}::text[])`.execute(
     trx,
   );
   await noteFindings(trx, giftFindings(sql`select unnest(${ids}::uuid[])`));
   return ids.length;
 }
+
+const giftsRound = { table: 'gifts', cursor: 'recount_gift', endedAt: 'gifts_recounted_at' } as const;
