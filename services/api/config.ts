@@ -12,7 +12,7 @@ import {
   tracingEnv,
   wholeNumber,
 } from '../runtime/env-variables.ts';
-import { readNetworks, type TrustedProxies } from './middleware/client-address.ts';
+import { EverybodyTrustedError, readNetworks, type TrustedProxies } from './middleware/client-address.ts';
 
 const budget = (quota: number, what: string) =>
   wholeNumber(1, 1_000_000_000)
@@ -60,9 +60,8 @@ function toTrustProxy(text: string | undefined, context: z.RefinementCtx): Trust
   try {
     return readNetworks(text);
   } catch (error) {
-    const everybody = error instanceof Error && error.message.includes('is everybody');
     context.addIssue(
-      everybody
+      error instanceof EverybodyTrustedError
         ? 'trusts everybody, so that anybody could say who they are: name the networks of your proxies'
         : 'is neither a number of proxies nor a list of networks',
     );

@@ -113,7 +113,14 @@ function toRanges(text: string): [Address, number][] {
     const around = most === 32 && base.includes(':') ? 96 : 0;
     const bits = length === undefined ? most : Number(length) - around;
     if (bits < 0 || bits > most) throw new Error(`"${network}" is no network`);
-    if (bits === 0) throw new Error(`"${network}" is everybody: anybody could say who they are`);
+    if (bits === 0) throw new EverybodyTrustedError(network);
     return [address, bits];
   });
+}
+
+export class EverybodyTrustedError extends Error {
+  constructor(network: string) {
+    super(`"${network}" is everybody: anybody could say who they are`);
+    this.name = 'EverybodyTrustedError';
+  }
 }
