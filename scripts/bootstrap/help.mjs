@@ -18,6 +18,13 @@ const HELP = {
     'npm run chart\n\nWhat must hold of charts/largesse without a cluster: lint, unit tests, schemas, equal renderings. Needs helm in the PATH.',
   cluster:
     'npm run cluster [-- Jest options]\n\nBuilds the images and runs the tests of test/cluster in the cluster of KUBECONFIG, or in one that the programs in the folder\nCLUSTER_TOOLS (up, env, build-image) bring up.',
+  'kind-up':
+    'npm run kind-up\n\nMakes the cluster of k8s/kind.yaml with kind and docker, or finds it, and says what comes next.',
+  'kind-down': 'npm run kind-down\n\nTakes that cluster away, and all that is in it.',
+  'dev-secrets':
+    "npm run dev-secrets [-- NAMESPACE]\n\nThe namespace (largesse-dev) and the Secrets of a developer's cluster, where they are missing. skaffold runs it.",
+  'dev-sender':
+    'npm run dev-sender [-- NAMESPACE]\n\nA sender with money and a key in the Secret largesse-test, once, and commands to paste. skaffold runs it.',
   bench:
     'npm run bench [-- name …]\n\nThe measurements of docs/performance.md, all or those that are named: consumer, accept, relay, end-to-end, redrive,\nreconcile, explain.',
   browser: 'npm run browser [-- Jest options]\n\nThe tests of the pages, in a real Chromium.',
@@ -25,7 +32,10 @@ const HELP = {
 };
 
 /** Those that take no arguments at all: an argument that does nothing would be believed to do something. */
-const WITHOUT_ARGUMENTS = new Set(['start', 'stop', 'smoke', 'build', 'check', 'chart', 'sbom']);
+const WITHOUT_ARGUMENTS = new Set([
+  ...['start', 'stop', 'smoke', 'build', 'check', 'chart', 'sbom'],
+  ...['kind-up', 'kind-down'],
+]);
 
 /** @returns {{ text: string, code: number } | undefined} what to say instead of running; undefined to run */
 export function insteadOfRunning(name, args) {

@@ -1,25 +1,31 @@
+import { readFileSync } from 'node:fs';
+import { type Artifact, readConfigurations } from '../skaffold/configuration.ts';
 import { buildImage } from './build-image.ts';
 import { hashOf, isKnown, remember } from './known-images.ts';
 import { describeSource } from './source.ts';
 
-/** What surrounds the roles on a developer's cluster, with the files that make each. */
-const SURROUNDINGS = [
-  { name: 'largesse-postgres:dev', files: ['k8s/images/postgres/Dockerfile', 'k8s/images/postgres/run.sh'] },
-  { name: 'largesse-sqs:dev', files: ['k8s/images/sqs/Dockerfile', 'scripts/embedded/sqs.ts'] },
-  { name: 'largesse-mail:dev', files: ['k8s/images/mail/Dockerfile'] },
-];
-
-/** The image of all roles, and those of what surrounds them where a node lacks one. @returns whether all are there */
+/** The images of skaffold.yaml, each as `<name>:dev`. What surrounds the roles is built only where a node lacks it. @returns whether all are there */
 export function buildImages(env: NodeJS.ProcessEnv): boolean {
   const source = describeSource();
-  const roles = { name: 'largesse:dev', dockerfile: 'Dockerfile', source };
-  if (buildImage(roles, env) === undefined) return false;
-  return SURROUNDINGS.every(({ name, files }) => {
-    const [dockerfile = ''] = files;
-    const hash = hashOf([...files, 'package-lock.json']);
-    if (isKnown(name, hash)) return true;
-    if (buildImage({ name, dockerfile, source }, env) === undefined) return false;
-    remember(name, hash);
-    return true;
-  });
+  return readConfigurations()
+    .flatMap(({ build }) => build.artifacts)
+    .every(({ image, docker }) => {
+      const name = `${image}:dev`;
+      const build = () => buildImage({ name, dockerfile: docker.dockerfile, source }, env) !== undefined;
+      if (image === 'largesse') return build();
+      const hash = hashOf(inputsOf(docker));
+      if (isKnown(name, hash)) return true;
+      if (!build()) return false;
+      remember(name, hash);
+      return true;
+    });
+}
+
+/** A Dockerfile and the files that it copies from the clone. */
+export function inputsOf({ dockerfile }: Artifact['docker']): string[] {
+  const lines = readFileSync(dockerfile, 'utf8').split('\n');
+  const copied = lines
+    .filter((line) => line.startsWith('COPY ') && !line.includes('--from='))
+    .flatMap((line) => line.split(/\s+/).slice(1, -1));
+  return [dockerfile, ...copied.filter((word) => !word.startsWith('--'))];
 }

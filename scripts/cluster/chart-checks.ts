@@ -12,7 +12,11 @@ export interface ChartCheck {
 }
 
 const CHART = 'charts/largesse';
-const VALUES = ['minimal', 'everything'].map((name) => `${CHART}/ci/${name}-values.yaml`);
+/** Its own, and those that documents tell people to begin with. */
+const VALUES = [
+  ...['minimal', 'everything'].map((name) => `${CHART}/ci/${name}-values.yaml`),
+  ...['k8s/values.yaml', 'k8s/eks/values.yaml'],
+];
 
 const HELM_DOCS = ['--chart-search-root', CHART, '--sort-values-order', 'file'];
 

@@ -1,20 +1,29 @@
-import { developmentSecrets } from '../../../scripts/cluster/secrets.ts';
+import { prepareNamespace } from '../../../scripts/cluster/prepare-namespace.ts';
+import { readConfigurations, releaseOfLargesse } from '../../../scripts/skaffold/configuration.ts';
+import { helmArguments } from '../../../scripts/skaffold/helm-arguments.ts';
 import { helm } from './command.ts';
 import type { Namespace } from './namespace.ts';
 import { installDefinition } from './policies.ts';
 
 export const CHART = 'charts/largesse';
-const SURROUNDINGS = ['deployment/postgres', 'deployment/sqs-emulator', 'deployment/mail'];
+/** As `npm run cluster` builds it. */
+const IMAGE = { artifact: 'largesse', repository: 'largesse', tag: 'dev' };
 
-/** PostgreSQL, an SQS emulator and a mail catcher, with the Secrets that lead to them. */
+/** PostgreSQL, an SQS emulator and a mail catcher, with the Secrets that lead to them: the manifests of skaffold.yaml. */
 export async function installSurroundings(namespace: Namespace): Promise<void> {
-  await namespace.apply(developmentSecrets());
-  await namespace.kubectl('apply', '--filename', 'k8s/surroundings');
-  for (const each of SURROUNDINGS) await namespace.kubectl('rollout', 'status', each, '--timeout=120s');
+  prepareNamespace(namespace.name);
+  for (const { manifests } of readConfigurations()) {
+    for (const pattern of manifests?.rawYaml ?? []) {
+      const folder = pattern.replace(/\/\*\.yaml$/, '');
+      const names = await namespace.kubectl('apply', '--filename', folder, '--output', 'name');
+      const deployments = names.split('\n').filter((each) => each.startsWith('deployment'));
+      for (const each of deployments) await namespace.kubectl('rollout', 'status', each, '--timeout=120s');
+    }
+  }
 }
 
 /**
- * The chart as k8s/values.yaml has it, and `settings` (`key=value`) over it. The release is named largesse, and so are its objects. The
+ * The release of skaffold.yaml, and `settings` (`key=value`) over it. It is named largesse, and so are its objects. The
  * definition of policies is the cluster's, so it is no release's.
  */
 export async function upgrade(namespace: Namespace, settings: readonly string[] = []): Promise<void> {
@@ -28,10 +37,9 @@ export async function upgradeAll(
   settings: readonly string[] = [],
   chart = CHART,
 ): Promise<void> {
-  const values = [`aws.endpointUrl=http://sqs-emulator.${namespace.name}.svc:4566`, ...settings];
+  const release = { ...releaseOfLargesse(undefined, namespace.name), chartPath: chart };
   await helm(
-    ...['upgrade', '--install', 'largesse', chart, '--namespace', namespace.name],
-    ...['--values', 'k8s/values.yaml', '--wait', '--timeout', '4m'],
-    ...values.flatMap((value) => ['--set', value]),
+    ...['upgrade', '--install', ...helmArguments(release, IMAGE), '--wait', '--timeout', '4m'],
+    ...settings.flatMap((value) => ['--set', value]),
   );
 }
