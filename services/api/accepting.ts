@@ -85,14 +85,19 @@ export class Accepting {
       // Not where the caller is: what is accepted must go out, whether they are still there or not.
       publish(outcomes.flatMap((outcome) => (outcome.kind === 'accepted' ? (outcome.outboxRow ?? []) : [])));
       for (const [index, { kind }] of outcomes.entries()) {
-        if (kind === 'accepted')
-          metrics.giftsAccepted.inc({ recipient_type: present[index]?.insert.channel ?? 'email' });
+        const insert = present[index]?.insert;
+        if (kind === 'accepted' && insert) countAccepted(metrics, insert);
         if (kind === 'busy') metrics.acceptsBusy.inc();
       }
       const results = outcomes.values();
       return asked.map((one) => (present.includes(one) ? (results.next().value as AcceptOutcome) : gone()));
     });
   }
+}
+
+function countAccepted(metrics: Metrics, { channel, currency, amount_minor: minor }: Asked['insert']): void {
+  metrics.giftsAccepted.inc({ recipient_type: channel });
+  metrics.giftsAcceptedValue.inc({ currency }, minor);
 }
 
 const gone = () => new Error('nobody waits for this any more');

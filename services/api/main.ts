@@ -185,7 +185,12 @@ async function serve(deps: ApiDeps, config: ApiConfig, lifecycle: Lifecycle): Pr
   const { logger, metrics, readiness } = deps;
   const at = config.HOST === undefined ? {} : { host: config.HOST };
   const admin = await startAdminServer(
-    { metrics: metrics.render, readiness, stopping: lifecycle.signal },
+    {
+      metrics: metrics.render,
+      readiness,
+      onReadiness: (check, ok) => metrics.readinessOk.set({ check }, ok ? 1 : 0),
+      stopping: lifecycle.signal,
+    },
     { port: config.METRICS_PORT, ...at },
   );
   lifecycle.onShutdown('metrics', () => admin.close());

@@ -58,6 +58,7 @@ async function setQueues({ db, metrics, report }: StateGaugesDeps): Promise<void
     metrics.oldestMessageSeconds.set({ queue: name }, oldest.waiting ?? 0);
     metrics.oldestMessageSeconds.set({ queue: deadLetters.name }, oldest.deadLettered ?? 0);
   }
+  metrics.giftsLate.set(oldest.late);
   metrics.outboxRows.set({ state: 'pending' }, outbox.pending);
   metrics.outboxRows.set({ state: 'parked' }, outbox.parked);
   metrics.outboxLagSeconds.set(outbox.lagSeconds);

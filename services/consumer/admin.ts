@@ -31,6 +31,7 @@ export function startAdmin(
           if (!consumer()?.health().reachable) throw new QueueNotReachedError();
         },
       },
+      onReadiness: (check, ok) => metrics.readinessOk.set({ check }, ok ? 1 : 0),
       stopping,
     },
     options,

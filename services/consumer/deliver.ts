@@ -6,7 +6,7 @@ import type { Handled } from './handled.ts';
 import type { LeaseRenewal } from './lease-renewal.ts';
 import type { MailBreaker, MailObservation, Permit } from './mail-breaker.ts';
 import type { Settle } from './settle.ts';
-import { type AttemptResult, decide, type Overtaken, type RetryPolicy } from './verdict.ts';
+import { type AttemptResult, decide, type Overtaken, type RetryPolicy, type Verdict } from './verdict.ts';
 
 export type DeliverDeps = AttemptDeps & {
   settle: Settle;
@@ -39,6 +39,7 @@ async function attemptAndSettle(
   options: Pick<HandlerContext, 'signal' | 'outlast'> & { permit: Permit },
 ): Promise<Handled> {
   const { signal, permit } = options;
+  const beganMs = performance.now();
   const known = knownBefore(work, deps.retry);
   const attempt = known ?? (await attemptDelivery(deps, work, { signal, revoked: permit.revoked }));
   permit.end(known === null ? observationOf(work, attempt) : undefined);
@@ -57,7 +58,12 @@ async function attemptAndSettle(
   const facts = { ...factsOf(work), ...failureFacts(attempt) };
   switch (recorded.kind) {
     case 'recorded':
-      return { ...facts, result: verdict.result, outcome: verdict.outcome };
+      return {
+        ...facts,
+        ...waitOf(work, verdict, beganMs),
+        result: verdict.result,
+        outcome: verdict.outcome,
+      };
     case 'overtaken':
       // The worker that took over answers for the gift; should it die, this message is what brings the gift back.
       return { ...facts, result: 'overtaken', outcome: retryAt(deps, leaseEndsAtMs, 'overtaken') };
@@ -141,6 +147,17 @@ function factsOf(work: DeliveryWork) {
     attempt: work.attempt,
     attempts_counted: work.attemptsCounted,
   };
+}
+
+/** Of the delivery by which a gift becomes delivered, which is the first: repeats of a mail in doubt, resends and reminders are none. */
+function waitOf(
+  { purpose, inDoubt, waitedSeconds }: DeliveryWork,
+  { result }: Verdict,
+  beganMs: number,
+): Pick<Handled, 'waited_seconds'> {
+  const isFirst = purpose === 'gift' && inDoubt === 0 && (result === 'delivered' || result === 'in_doubt');
+  const seconds = waitedSeconds + (performance.now() - beganMs) / 1_000;
+  return isFirst ? { waited_seconds: Math.round(seconds * 1_000) / 1_000 } : {};
 }
 
 function failureFacts(attempt: AttemptResult): Partial<Handled> {

@@ -13,6 +13,8 @@ export type Handled = {
   attempt?: number;
   /** attempts since the start or the last redrive: what the limit is compared with */
   attempts_counted?: number;
+  /** of a gift that was delivered, or counts as that: since it was due */
+  waited_seconds?: number;
   class?: FailureClass;
   owner?: FailureOwner;
   code?: string;

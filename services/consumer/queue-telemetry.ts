@@ -1,6 +1,6 @@
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import type { QueueObserver } from '../queue/queue-observer.ts';
+import type { HandledEvent, QueueObserver } from '../queue/queue-observer.ts';
 
 /** What the queue runtime tells, as metrics, and as log lines where somebody may have to act. */
 export function createQueueObserver(
@@ -9,6 +9,7 @@ export function createQueueObserver(
   /** told of what SQS refuses: it may be that the queue is gone */
   onRefusal: (error: unknown) => void = () => undefined,
 ): QueueObserver {
+  startCounting(metrics, queue);
   const idsOf = (message: { messageId: string; receiveCount: number }) => ({
     message_id: message.messageId,
     receive_count: message.receiveCount,
@@ -71,4 +72,22 @@ export function createQueueObserver(
       onRefusal(error);
     },
   };
+}
+
+const outcomes = [
+  'done',
+  'retry',
+  'dead-letter',
+  'timed-out',
+  'lease-lost',
+  'released',
+] as const satisfies HandledEvent['outcome'][];
+
+/** At 0: a counter that appears with its first event tells no rate of it. */
+function startCounting(metrics: Metrics, queue: string): void {
+  for (const counter of [metrics.messagesReceived, metrics.leasesLost, metrics.handlerTimeouts]) {
+    counter.inc({ queue }, 0);
+  }
+  for (const outcome of outcomes) metrics.messagesSettled.inc({ queue, outcome }, 0);
+  metrics.queueStarved.set({ queue }, 0);
 }

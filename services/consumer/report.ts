@@ -56,10 +56,11 @@ const needsAttention: ReadonlySet<Handled['result']> = new Set([
 /** A failed attempt counts once, whatever follows from it. */
 function countHandled(
   metrics: Metrics,
-  { outcome, result, class: failureClass }: Handled,
+  { outcome, result, class: failureClass, waited_seconds: waitedSeconds }: Handled,
   seconds: number,
 ): void {
   metrics.giftProcessingSeconds.observe({ outcome: result }, seconds);
+  if (waitedSeconds !== undefined) metrics.giftDeliverySeconds.observe(waitedSeconds);
   if (outcome.kind !== 'retry') metrics.giftsProcessed.inc({ outcome: result });
   if (failureClass === undefined) return;
   metrics.giftsFailed.inc({ class: failureClass });

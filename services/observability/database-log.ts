@@ -21,6 +21,7 @@ const sentences: Readonly<Record<Note['event'], string>> = {
 /** Logs and counts what an operator should know of the way to the database. */
 export function databaseLog(deps: { logger: Logger; metrics?: Metrics }, pool: string) {
   const { logger, metrics } = deps;
+  for (const event of Object.keys(sentences)) metrics?.databaseNotes.inc({ pool, event }, 0);
   const onNote = ({ event, reason }: Note) => {
     metrics?.databaseNotes.inc({ pool, event });
     logger.warn(sentences[event], { event, pool, reason });

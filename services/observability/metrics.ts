@@ -1,7 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { acceptMetrics } from './accept-metrics.ts';
 import { databaseMetrics } from './database-metrics.ts';
+import { giftMetrics, WORK_BUCKETS } from './gift-metrics.ts';
 import { scraping } from './scraping.ts';
+import { startAtZero } from './start-at-zero.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -20,19 +22,22 @@ export function createMetrics(registry = new Registry(), options: MetricsOptions
   if (options.service !== undefined) registry.setDefaultLabels({ service: options.service });
   if (options.processMetrics ?? true) collectDefaultMetrics({ register: registry });
   const make = makers(registry);
-  return {
+  const metrics = {
     registry,
     ...giftMetrics(make),
     ...acceptMetrics(make),
     ...queueMetrics(make),
     ...reconcilerMetrics(make),
     ...serviceMetrics(make),
+    ...ledgerMetrics(make),
     ...databaseMetrics(make),
     ...scraping(
       registry,
       make.counter('metrics_collect_failures_total', 'Gauges that could not be read for a scrape.'),
     ),
   };
+  startAtZero(metrics, options.service);
+  return metrics;
 }
 
 type Makers = ReturnType<typeof makers>;
@@ -62,41 +67,8 @@ function makers(registry: Registry) {
   };
 }
 
-/** Seconds. Accepts are to stay below 50 ms, mails take up to their time-out of half a minute. */
-const WORK_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
-
 /** Seconds that a message may be old: from at once to the four days after which SQS drops it. */
 const AGE_BUCKETS = [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400, 345_600];
-
-function giftMetrics({ counter, histogram }: Makers) {
-  return {
-    giftsProcessed: counter('gifts_processed_total', 'Gifts whose message was brought to its end.', [
-      'outcome',
-    ]),
-    giftsFailed: counter('gifts_failed_total', 'Attempts that failed, by error class.', ['class']),
-    giftsRetried: counter('gifts_retried_total', 'Attempts that are tried again later, by error class.', [
-      'class',
-    ]),
-    giftsDeadLettered: counter(
-      'gifts_dead_lettered_total',
-      'Gifts sent to the dead-letter queue, by class.',
-      ['class'],
-    ),
-    giftProcessingSeconds: histogram(
-      'gift_processing_seconds',
-      'Time from the start of handling a message to its outcome.',
-      ['outcome'],
-      WORK_BUCKETS,
-    ),
-    mailsSent: counter('mails_sent_total', 'Attempts to send a mail, by outcome.', ['outcome']),
-    /** `fault`: row, suspect, busy, session, away, foreign. */
-    settleRetries: counter(
-      'settle_retries_total',
-      'Tries to record an outcome that had to be repeated, by what the database said.',
-      ['fault'],
-    ),
-  };
-}
 
 function queueMetrics({ counter, gauge, histogram }: Makers) {
   return {
@@ -207,12 +179,31 @@ function serviceMetrics({ counter, gauge, histogram }: Makers) {
         request.seconds,
       );
     },
-    /** `limiter`: ip, key, route. */
+    /** `check`: those of /readyz. */
+    readinessOk: gauge('readiness_ok', '1 while the check of readiness passes, 0 while it fails.', ['check']),
+    /** `limiter`: ip, key, claim. */
     rateLimited: counter('rate_limited_requests_total', 'Requests refused by a rate limit.', ['limiter']),
     rateLimiterFailures: counter(
       'rate_limiter_failures_total',
       'Decisions made without the store, which hung or failed.',
     ),
+    /** `use`: current, known, retired. A rotation goes on when every process shows the same. */
+    keyringLookupVersions: gauge(
+      'keyring_lookup_versions',
+      '1 for each version of the lookup key that the process knows, by its use.',
+      ['version', 'use'],
+    ),
+    /** `sink`: stream (stdout), file (LOG_FILE), record (the line could not be made). */
+    logRecordsDropped: counter(
+      'log_records_dropped_total',
+      'Log lines that nobody took: the reader is gone or frozen, or the disk is full.',
+      ['sink'],
+    ),
+  };
+}
+
+function ledgerMetrics({ gauge }: Makers) {
+  return {
     /** `invariant`: the names of /v1/ledger/invariants. */
     ledgerInvariant: gauge(
       'ledger_invariant_ok',
@@ -228,18 +219,6 @@ function serviceMetrics({ counter, gauge, histogram }: Makers) {
       'ledger_recounted_timestamp_seconds',
       'When everything closed was last counted again to its end, in Unix time.',
       ['invariant'],
-    ),
-    /** `use`: current, known, retired. A rotation goes on when every process shows the same. */
-    keyringLookupVersions: gauge(
-      'keyring_lookup_versions',
-      '1 for each version of the lookup key that the process knows, by its use.',
-      ['version', 'use'],
-    ),
-    /** `sink`: stream (stdout), file (LOG_FILE), record (the line could not be made). */
-    logRecordsDropped: counter(
-      'log_records_dropped_total',
-      'Log lines that nobody took: the reader is gone or frozen, or the disk is full.',
-      ['sink'],
     ),
   };
 }

@@ -13,6 +13,8 @@ export interface AdminServerDeps {
   readonly metrics?: () => Promise<{ readonly contentType: string; readonly body: string }>;
   readonly liveness?: Readonly<Record<string, LivenessCheck>>;
   readonly readiness?: Readonly<Record<string, ReadinessCheck>>;
+  /** Told at each scrape how each check of readiness stands: probes see it, and nobody else does. */
+  readonly onReadiness?: (check: string, ok: boolean) => void;
   /** Once aborted, /readyz says no, so that a load balancer sends nothing more while the process drains. */
   readonly stopping?: AbortSignal;
 }
@@ -63,6 +65,15 @@ export async function checkReadiness(
   );
   if (deps.stopping?.aborted) results.push(['process', { ok: false, reason: 'stopping', duration_ms: 0 }]);
   return { ok: results.every(([, result]) => result.ok), checks: Object.fromEntries(results) };
+}
+
+async function tellReadiness(
+  { onReadiness, ...deps }: AdminServerDeps,
+  checkTimeoutMs: number,
+): Promise<void> {
+  if (onReadiness === undefined) return;
+  const { checks } = await checkReadiness(deps, checkTimeoutMs);
+  for (const [check, { ok }] of Object.entries(checks)) onReadiness(check, ok);
 }
 
 export interface CheckResult {
@@ -122,9 +133,9 @@ async function route(
     return json(405, { status: 'method not allowed' });
   switch (request.url?.split('?')[0]) {
     case '/metrics':
-      return deps.metrics === undefined
-        ? json(404, { status: 'not found' })
-        : { status: 200, ...(await deps.metrics()) };
+      if (deps.metrics === undefined) return json(404, { status: 'not found' });
+      await tellReadiness(deps, checkTimeoutMs);
+      return { status: 200, ...(await deps.metrics()) };
     case '/healthz': {
       const named = Object.entries(deps.liveness ?? {}).map(([name, check]) => [name, check()] as const);
       return verdict({ ok: named.every(([, { ok }]) => ok), checks: Object.fromEntries(named) });

@@ -33,6 +33,8 @@ export type ClaimedRow = {
   in_doubt: number;
   /** since the delivery was first tried, or asked for */
   age_seconds: number;
+  /** since the gift was accepted, or was to be delivered */
+  waited_seconds: number;
   sender_id: string;
   sender_name: string;
   amount_minor: number;
@@ -206,6 +208,7 @@ function openAttempts(inputOfClaimed: RawBuilder<unknown>): RawBuilder<unknown> 
 const selectWork = sql`
     select claimed.id as delivery_id, g.id as gift_id, claimed.purpose, claimed.channel, claimed.attempts,
       claimed.attempts_forgiven, claimed.maybe_out_since is not null as maybe_out, extract(epoch from clock_timestamp() - claimed.created_at)::float8 as age_seconds,
+      extract(epoch from clock_timestamp() - greatest(g.created_at, g.deliver_at))::float8 as waited_seconds,
       (select count(*)::int from delivery_attempts a
         where a.delivery_id = claimed.id and a.outcome = 'in_doubt') as in_doubt, g.sender_id, s.name as sender_name, g.amount_minor, g.currency, g.claim_version,
       g.expires_at, g.request_id, r.id as recipient_id, r.kind as recipient_kind, r.sealed, r.wrapped_key,

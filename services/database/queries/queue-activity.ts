@@ -21,14 +21,18 @@ export async function countRecent(db: Kysely<Database>, windowSeconds: number): 
 }
 
 /** Seconds; null when nothing waits. */
-export type OldestAges = { waiting: number | null; deadLettered: number | null };
+export type OldestAges = { waiting: number | null; deadLettered: number | null; late: number };
+
+/** Beyond it a gift is late: what the objective of deliveries allows. */
+const lateAfterSeconds = 300;
 
 /** A backlog of a million costs no more than one of this, and its oldest are then those longest in their state. */
 const mostLookedAt = 10_000;
 
 /**
  * For how long somebody has waited whose message is in the queue: since the gift was to be delivered, or the mail asked for,
- * however often it was tried meanwhile. And for how long the oldest has been dead-lettered. Partial indexes lead to each.
+ * however often it was tried meanwhile. And for how long the oldest has been dead-lettered. Partial indexes lead to each. And how
+ * many gifts are late, of those that are longest in their state.
  */
 export async function readOldestAges(db: Kysely<Database>): Promise<OldestAges> {
   const { rows } = await sql<OldestAges>`
@@ -43,8 +47,13 @@ export async function readOldestAges(db: Kysely<Database>): Promise<OldestAges> 
         (select min(dead_lettered_at) from gifts
           where state in ('queued', 'delivering') and dead_lettered_at is not null),
         (select min(d.dead_lettered_at) from deliveries d join gifts g on g.id = d.gift_id
-          where ${isToBeSent}))`)} as "deadLettered"`.execute(db);
-  return rows[0] ?? { waiting: null, deadLettered: null };
+          where ${isToBeSent}))`)} as "deadLettered",
+      (select count(*)::int from (select created_at, deliver_at from gifts where state in ('queued', 'delivering')
+        order by state_changed_at limit ${mostLookedAt}) under_way
+        where greatest(created_at, deliver_at) < clock_timestamp() - make_interval(secs => ${lateAfterSeconds})) as late`.execute(
+    db,
+  );
+  return rows[0] ?? { waiting: null, deadLettered: null, late: 0 };
 }
 
 /** A resend or reminder whose message is needed. A reminder whose worker died is never sent again. */

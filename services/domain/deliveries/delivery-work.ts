@@ -21,6 +21,8 @@ export type DeliveryWork = {
   inDoubt: number;
   /** for how long it has been tried */
   ageSeconds: number;
+  /** for how long its recipient has waited: since the gift was accepted, or was to be delivered */
+  waitedSeconds: number;
   value: Money;
   senderName: string;
   claimVersion: number;
@@ -54,6 +56,7 @@ export function toWork(keyring: Keyring, row: ClaimedRow): DeliveryWork {
     maybeOut: row.maybe_out,
     inDoubt: row.in_doubt,
     ageSeconds: row.age_seconds,
+    waitedSeconds: row.waited_seconds,
     value: { amount: row.amount_minor, currency: row.currency },
     senderName: row.sender_name,
     claimVersion: row.claim_version,

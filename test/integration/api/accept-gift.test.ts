@@ -84,6 +84,7 @@ describe('POST /v1/gifts 202', () => {
     });
     const { body: metrics } = await api.deps.metrics.render();
     expect(metrics).toMatch(/largesse_gifts_accepted_total\{recipient_type="email"\} 1/);
+    expect(metrics).toMatch(/largesse_gifts_accepted_value_minor_total\{currency="EUR"\} 2500/);
     expect(metrics).toMatch(
       /largesse_http_request_seconds_count\{method="POST",route="\/v1\/gifts",status="202"\} 1/,
     );

@@ -34,6 +34,11 @@ const open = (token: string) => request(api.app).get(`/claim/${token}`).set('Acc
 const claim = (token: string, key = freshKey()) =>
   request(api.app).post('/v1/claims').set('Idempotency-Key', key).send({ token });
 
+async function claimsCounted(): Promise<number> {
+  const { body } = await api.deps.metrics.render();
+  return Number(/^largesse_gifts_claimed_total (\d+)$/m.exec(body)?.[1]);
+}
+
 /** Everything that a claim could change. */
 async function everything(): Promise<string> {
   const tables = ['gifts', 'vouchers', 'claims', 'audit_records', 'outbox', 'idempotency_keys'] as const;
@@ -174,10 +179,12 @@ describe('POST /v1/claims', () => {
   test('the same key twenty times at once: one claim, and its answer for all', async () => {
     const { token } = await deliveredGift();
     const key = freshKey();
+    const before = await claimsCounted();
     const answers = await Promise.all(Array.from({ length: 20 }, () => claim(token, key)));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201]));
     expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
     expect(answers.filter(({ headers }) => headers['idempotency-replayed'] === 'true')).toHaveLength(19);
+    expect(await claimsCounted()).toBe(before + 1);
   });
 
   test('twenty keys at once: one claim', async () => {

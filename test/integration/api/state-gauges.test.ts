@@ -69,6 +69,22 @@ describe('gauges of what is the same for all processes', () => {
     expect(seconds('q-dlq')).toBe(0);
   });
 
+  test('gifts that are late are counted: from five minutes after they were due, and while they are under way', async () => {
+    const late = async () =>
+      Number(/^largesse_gifts_late (\d+)$/m.exec(await scraped(() => reportOf(depth))())?.[1]);
+    const due = (ago: string) =>
+      database.pool.query(`update gifts set deliver_at = now() - $1::interval where state = 'queued'`, [ago]);
+    expect(await late()).toBe(0);
+    await database.pool.query(`update gifts set created_at = now() - interval '1 day'`);
+    expect(await late()).toBe(1);
+    await due('4 minutes 50 seconds');
+    expect(await late()).toBe(0);
+    await due('5 minutes 10 seconds');
+    expect(await late()).toBe(1);
+    await database.pool.query(`update gifts set dead_lettered_at = now() where state = 'queued'`);
+    expect(await late()).toBe(1);
+  });
+
   test('a ledger that takes long is read once, not by each scrape', async () => {
     const blocker = await database.pool.connect();
     await blocker.query('begin');

@@ -24,6 +24,12 @@ beforeAll(async () => {
 
 afterAll(() => world.end());
 
+/** Gifts whose time to delivery was measured. */
+async function deliveriesTimed(): Promise<number> {
+  const { body } = await consumer.metrics.render();
+  return Number(/^largesse_gift_delivery_seconds_count (\d+)$/m.exec(body)?.[1]);
+}
+
 describe('a gift by e-mail', () => {
   test('is mailed with its claim link, delivered, paid and acknowledged', async () => {
     const { database, mail, queue, clients } = world;
@@ -68,7 +74,9 @@ describe('a gift by e-mail', () => {
       purpose: 'gift',
       message_id: story.attempts[0]?.message_id,
       duration_ms: expect.any(Number),
+      waited_seconds: expect.any(Number),
     });
+    expect(await deliveriesTimed()).toBe(1);
     expect(await metricValue(consumer.metrics, 'gifts_processed_total', { outcome: 'delivered' })).toBe(1);
     expect(await metricValue(consumer.metrics, 'mails_sent_total', { outcome: 'sent' })).toBe(1);
     expect(consumer.health()).toMatchObject({ ok: true, reachable: true });

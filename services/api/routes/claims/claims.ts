@@ -65,6 +65,7 @@ export function makeClaim(deps: ApiDeps): RequestHandler {
     const claim = await claimVoucher(deps.db, deps, proof);
     extendContext({ gift_id: claim.giftId });
     if (claim.replayed) response.setHeader('Idempotency-Replayed', 'true');
+    else deps.metrics.giftsClaimed.inc();
     if (wantsPage(request)) sendPage(response, 200, claimedPage(claim));
     else response.status(201).set('Cache-Control', 'no-store').json(claimResource(claim));
   };
