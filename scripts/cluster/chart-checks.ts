@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
+import { parseAllDocuments, stringify } from 'yaml';
+import { NAMESPACE, promtoolTests, RELEASES, readAlertCases } from './alert-tests.ts';
 
 export interface ChartCheck {
   name: string;
@@ -34,6 +36,7 @@ export const CHECKS: readonly ChartCheck[] = [
     check: () => each(changesBetweenRuns),
   },
   { name: 'Helm 4 renders what Helm 3 does', needs: 'helm4', check: () => each(differsInHelm4) },
+  { name: 'P167 P168 P169: alerts fire and stay silent', needs: 'promtool', check: testAlerts },
   { name: 'kubeconform', needs: 'kubeconform', check: (tools) => each((values) => conforms(values, tools)) },
   { name: 'kube-score', needs: 'kube-score', check: () => each(scores) },
   { name: 'README.md of the chart is what its values say', needs: 'helm-docs', check: isDocumented },
@@ -72,8 +75,9 @@ function conforms(values: string, tools: string | undefined): string {
   const options = tools
     ? spawnSync(join(tools, 'schemas'), { encoding: 'utf8' }).stdout.trim().split(' ')
     : ['-strict', '-ignore-missing-schemas'];
-  // The Gateway API is no part of either.
-  return problemOf('kubeconform', [...options, '-skip', 'HTTPRoute'], render('helm', values));
+  // The Gateway API and the Prometheus Operator are no part of either.
+  const unknown = 'HTTPRoute,ServiceMonitor,PodMonitor,PrometheusRule';
+  return problemOf('kubeconform', [...options, '-skip', unknown], render('helm', values));
 }
 
 /** Deviations, each with its reason, are in ci/kube-score.txt. */
@@ -81,6 +85,35 @@ function scores(values: string): string {
   const lines = readFileSync(`${CHART}/ci/kube-score.txt`, 'utf8').split('\n');
   const options = lines.filter((line) => line.startsWith('--')).flatMap((line) => line.split(' '));
   return problemOf('kube-score', ['score', ...options, '-'], render('helm', values));
+}
+
+/** The rules as two releases have them, beside each other in one Prometheus. */
+function testAlerts(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'largesse-alerts-'));
+  try {
+    const files = RELEASES.map((release) => {
+      writeFileSync(join(folder, `${release}.yaml`), stringify({ groups: rulesOf(release) }));
+      return `${release}.yaml`;
+    });
+    const tests = join(folder, 'tests.yaml');
+    writeFileSync(tests, stringify(promtoolTests(readAlertCases(), files)));
+    const checked = problemOf('promtool', ['check', 'rules', ...files.map((file) => join(folder, file))]);
+    return checked || problemOf('promtool', ['test', 'rules', tests]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Named after their release, as the operator names its files: promtool refuses two groups of one name in a file only. */
+function rulesOf(release: string): object[] {
+  const options = ['--namespace', NAMESPACE, '-f', VALUES[0] ?? '', '--set', 'monitoring.rules.enabled=true'];
+  const shown = ['--show-only', 'templates/monitoring/prometheusrule.yaml'];
+  const { stdout } = spawnSync('helm', ['template', release, CHART, ...options, ...shown], {
+    encoding: 'utf8',
+  });
+  return parseAllDocuments(stdout).flatMap(
+    (document) => (document.toJS() as { spec: { groups: object[] } }).spec.groups,
+  );
 }
 
 function isDocumented(): string {

@@ -8,7 +8,9 @@ labels:
   {{- with .of.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with .of.podAnnotations }}
+{{- $scraping := dict "prometheus.io/scrape" "true" "prometheus.io/port" "9090" "prometheus.io/path" "/metrics" }}
+{{- $isScraped := and .metrics .context.Values.monitoring.scrapeAnnotations.enabled }}
+{{- with merge (dict) .of.podAnnotations (ternary $scraping dict (default false $isScraped)) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
