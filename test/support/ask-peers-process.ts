@@ -3,10 +3,11 @@ import { createMailer } from '../../services/consumer/mailer.ts';
 import { createDatabase } from '../../services/database/client.ts';
 import { pingDatabase } from '../../services/database/ping.ts';
 import { createQueueClients } from '../../services/queue/sqs.ts';
+import { ApiClient } from '../../services/reconciler/kubernetes/api-client.ts';
 import { parseSmtpUrl } from '../../services/runtime/smtp-url.ts';
 
-/** Asks a mail server, a database and a queue service, and prints for each whether it was spoken to, or why not. */
-const [smtpUrl = '', databaseUrl = '', sqsUrl = ''] = process.argv.slice(2);
+/** Asks a mail server, a database, a queue service and an API server of Kubernetes, and prints for each whether it was spoken to, or why not. */
+const [smtpUrl = '', databaseUrl = '', sqsUrl = '', kubernetesUrl = ''] = process.argv.slice(2);
 
 async function askMailServer(): Promise<string> {
   const server = parseSmtpUrl(smtpUrl);
@@ -37,9 +38,20 @@ async function askQueue(): Promise<string> {
   return answer;
 }
 
-function codesOf(error: unknown): string {
-  const { code, originalCode } = error as { code?: string; originalCode?: string };
-  return originalCode ?? code ?? String(error);
+async function askApiServer(): Promise<string> {
+  const credentials = async () => ({ headers: { authorization: 'Bearer secret' } });
+  const client = new ApiClient({ server: new URL(kubernetesUrl), namespace: 'gifts', credentials });
+  const asked = client.request({ method: 'GET', path: '/version' });
+  const answer = await asked.then(() => 'spoken to', codesOf);
+  client.close();
+  return answer;
 }
 
-process.stdout.write(JSON.stringify([await askMailServer(), await askDatabase(), await askQueue()]));
+function codesOf(error: unknown): string {
+  const { code, originalCode, cause } = error as { code?: string; originalCode?: string; cause?: unknown };
+  return originalCode ?? code ?? (cause === undefined ? String(error) : codesOf(cause));
+}
+
+process.stdout.write(
+  JSON.stringify([await askMailServer(), await askDatabase(), await askQueue(), await askApiServer()]),
+);

@@ -93,6 +93,8 @@ export class ApiClient {
     const content = body === undefined ? undefined : JSON.stringify(body);
     const all: RequestOptions = {
       agent: this.#agent,
+      // Said here, because NODE_TLS_REJECT_UNAUTHORIZED=0, set for something else, would give the token to whoever answers.
+      rejectUnauthorized: true,
       ...options,
       method,
       signal,

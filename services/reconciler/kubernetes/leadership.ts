@@ -62,6 +62,7 @@ export class Leadership {
   readonly #lost = new AbortController();
   #lease: LeaseObject;
   #validUntilMs = 0;
+  #released = false;
   #timer: NodeJS.Timeout | undefined;
   #renewal: Promise<unknown> = Promise.resolve();
 
@@ -92,6 +93,7 @@ export class Leadership {
 
   /** The next run need not wait. A Lease that could not be given back is free after its time. */
   async release(): Promise<void> {
+    this.#released = true;
     clearTimeout(this.#timer);
     await this.#renewal;
     if (await this.isOurs()) await this.#replace(givenBack);
@@ -104,7 +106,8 @@ export class Leadership {
   #renewLater(pauseMs: number): void {
     this.#timer = setTimeout(() => {
       this.#renewal = this.#renew().then((nextMs) => {
-        if (!this.#lost.signal.aborted) this.#renewLater(nextMs);
+        // One that was under way when the Lease was given back is the last.
+        if (!this.#released && !this.#lost.signal.aborted) this.#renewLater(nextMs);
       });
     }, pauseMs);
   }

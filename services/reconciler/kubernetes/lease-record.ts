@@ -22,6 +22,12 @@ export type LeaseStep = { kind: 'take' } | { kind: 'wait'; ms: number } | { kind
 /** How long one lasts that does not say it. */
 const unsaidSeconds = 30;
 
+/**
+ * A silent holder is waited for so long at most, whatever its Lease says: a person, or a program of another kind, can write 68
+ * years into it, and nobody would look at a dead letter in that time. Who lives renews far more often.
+ */
+const mostSeconds = 60;
+
 /** How often a Lease that nobody seems to renew is looked at. */
 const lookEveryMs = 2_000;
 
@@ -33,7 +39,7 @@ export function stepTowardsLease(first: Sighting, spec: LeaseSpec | undefined, n
   const { holderIdentity: holder = '', leaseDurationSeconds = unsaidSeconds } = spec ?? {};
   if (holder === '') return { kind: 'take' };
   if (!isSame(first.spec, spec)) return { kind: 'taken', holder };
-  const leftMs = first.atMs + leaseDurationSeconds * 1_000 - nowMs;
+  const leftMs = first.atMs + Math.min(leaseDurationSeconds, mostSeconds) * 1_000 - nowMs;
   return leftMs <= 0 ? { kind: 'take' } : { kind: 'wait', ms: Math.min(leftMs, lookEveryMs) };
 }
 
@@ -43,6 +49,9 @@ function isSame(one: LeaseSpec | undefined, other: LeaseSpec | undefined): boole
   return fields.every((field) => one?.[field] === other?.[field]);
 }
 
+/** An API server reads 32 bits. One more, and it would refuse the Lease to every run there is. */
+const mostTransitions = 2 ** 31 - 1;
+
 /** What a new holder writes. */
 export function takenBy(
   before: LeaseSpec | undefined,
@@ -50,12 +59,13 @@ export function takenBy(
   durationSeconds: number,
   now: Date,
 ): LeaseSpec {
+  const transitions = before === undefined ? 0 : (before.leaseTransitions ?? 0) + 1;
   return {
     holderIdentity: holder,
     leaseDurationSeconds: durationSeconds,
     acquireTime: microTime(now),
     renewTime: microTime(now),
-    leaseTransitions: before === undefined ? 0 : (before.leaseTransitions ?? 0) + 1,
+    leaseTransitions: transitions > mostTransitions ? 0 : transitions,
   };
 }
 

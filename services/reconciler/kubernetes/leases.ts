@@ -1,5 +1,5 @@
 import type { ApiClient } from './api-client.ts';
-import { hasStatus } from './kubernetes-error.ts';
+import { hasStatus, KubernetesError } from './kubernetes-error.ts';
 import type { LeaseObject, LeaseSpec } from './lease-record.ts';
 
 /** The three requests on one Lease. */
@@ -27,11 +27,21 @@ export class Leases {
     }
   }
 
-  /** Null: somebody was faster. */
-  create(spec: LeaseSpec): Promise<LeaseObject | null> {
+  /**
+   * Null: somebody was faster.
+   * @throws KubernetesError `NoAccess` when there is no such namespace: nobody was faster, and no repeat would help
+   */
+  async create(spec: LeaseSpec): Promise<LeaseObject | null> {
     const { namespace } = this.#client;
     const body = this.#object({ metadata: { name: this.#name, namespace }, spec });
-    return unlessBeaten(this.#client.request<LeaseObject>({ method: 'POST', path: this.#folder, body }));
+    try {
+      return await this.#client.request<LeaseObject>({ method: 'POST', path: this.#folder, body });
+    } catch (error) {
+      if (hasStatus(error, 409)) return null;
+      if (!hasStatus(error, 404)) throw error;
+      const message = `no Lease can be made in namespace ${namespace}: ${error.message}`;
+      throw new KubernetesError({ reason: 'NoAccess', message, cause: error });
+    }
   }
 
   /** Null: somebody has changed or removed it since it was read. */

@@ -56,35 +56,41 @@ async function startImpostors() {
       });
     });
   });
-  const queue = createHttpsServer({ key, cert }, (_request, response) => {
-    heard.push('queue request');
-    response.end('{}');
-  });
+  const overHttps = (peer: string) =>
+    createHttpsServer({ key, cert }, (_request, response) => {
+      heard.push(`${peer} request`);
+      response.end('{}');
+    });
   return {
     heard,
     smtpUrl: `smtp://mailer:secret@localhost:${await listen(mail.server as Server)}`,
     databaseUrl: `postgres://app:secret@localhost:${await listen(database)}/largesse`,
-    sqsUrl: `https://localhost:${await listen(queue)}`,
+    sqsUrl: `https://localhost:${await listen(overHttps('queue'))}`,
+    kubernetesUrl: `https://localhost:${await listen(overHttps('API server'))}`,
   };
 }
 
 describe('security does not downgrade silently by NODE_TLS_REJECT_UNAUTHORIZED=0, which was set for something else', () => {
-  test('mail server, database and queue have to prove who they are', async () => {
-    const { heard, smtpUrl, databaseUrl, sqsUrl } = await startImpostors();
-    const urls = [smtpUrl, `${databaseUrl}?sslmode=verify-full`, sqsUrl];
+  test('mail server, database, queue and API server have to prove who they are', async () => {
+    const { heard, smtpUrl, databaseUrl, sqsUrl, kubernetesUrl } = await startImpostors();
+    const urls = [smtpUrl, `${databaseUrl}?sslmode=verify-full`, sqsUrl, kubernetesUrl];
     const { stdout } = await run(process.execPath, [script, ...urls], {
       env: { PATH: process.env['PATH'] ?? '', NODE_TLS_REJECT_UNAUTHORIZED: '0' },
     });
     const refused = expect.stringMatching(/CERT_HAS_EXPIRED|DEPTH_ZERO_SELF_SIGNED_CERT/);
-    expect(JSON.parse(stdout)).toEqual([refused, refused, refused]);
+    expect(JSON.parse(stdout)).toEqual([refused, refused, refused, refused]);
     expect(heard).toEqual([]);
   });
 
   test('a database whose address says in words that it need not is spoken to', async () => {
-    const { heard, smtpUrl, databaseUrl, sqsUrl } = await startImpostors();
-    await run(process.execPath, [script, smtpUrl, `${databaseUrl}?sslmode=no-verify`, sqsUrl], {
-      env: { PATH: process.env['PATH'] ?? '' },
-    });
+    const { heard, smtpUrl, databaseUrl, sqsUrl, kubernetesUrl } = await startImpostors();
+    await run(
+      process.execPath,
+      [script, smtpUrl, `${databaseUrl}?sslmode=no-verify`, sqsUrl, kubernetesUrl],
+      {
+        env: { PATH: process.env['PATH'] ?? '' },
+      },
+    );
     expect(heard).toEqual(['database start-up']);
   });
 });

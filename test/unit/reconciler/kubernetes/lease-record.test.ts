@@ -34,6 +34,20 @@ describe('a Lease', () => {
     expect(stepTowardsLease(seenAt(0, silent), silent, 30_000)).toEqual({ kind: 'take' });
   });
 
+  test.each([61, 86_400, 2 ** 31 - 1])(
+    'that says %i seconds is free after a minute of silence all the same: no foreign holder keeps every run away',
+    (leaseDurationSeconds) => {
+      const absurd: LeaseSpec = { ...held, leaseDurationSeconds, renewTime: '9999-12-31T23:59:59.000000Z' };
+      expect(stepTowardsLease(seenAt(0, absurd), absurd, 59_999)).toEqual({ kind: 'wait', ms: 1 });
+      expect(stepTowardsLease(seenAt(0, absurd), absurd, 60_000)).toEqual({ kind: 'take' });
+    },
+  );
+
+  test('whose count of hands is at its end begins anew: an API server takes 32 bits', () => {
+    const worn: LeaseSpec = { ...held, leaseTransitions: 2 ** 31 - 1 };
+    expect(takenBy(worn, 'second', 30, at(40)).leaseTransitions).toBe(0);
+  });
+
   test.each<[string, LeaseSpec]>([
     ['has renewed it', renewed(held, at(5))],
     ['took it meanwhile', takenBy(held, 'second', 30, at(40))],
