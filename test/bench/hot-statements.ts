@@ -18,7 +18,7 @@ import { settleDeliveries } from '../../services/domain/deliveries/settle-delive
 import { giftAccept } from '../../services/domain/gifts/accept-gifts.ts';
 import { claimToken } from '../../services/domain/gifts/claim-token.ts';
 import { claimVoucher } from '../../services/domain/gifts/claim-voucher.ts';
-import { cancelGifts, expireGifts } from '../../services/domain/gifts/end-gifts.ts';
+import { expireGifts } from '../../services/domain/gifts/end-gifts.ts';
 import { listGifts } from '../../services/domain/gifts/list-gifts.ts';
 import { prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
 import { queueScheduledGifts, requeueStranded } from '../../services/domain/gifts/queue-gifts.ts';
@@ -26,7 +26,7 @@ import { remindGifts } from '../../services/domain/gifts/remind-gifts.ts';
 import { resendGift } from '../../services/domain/gifts/resend-gift.ts';
 import { readTimeline } from '../../services/domain/gifts/timeline.ts';
 import { fromUuid, type GiftId, toUuid } from '../../services/domain/ids.ts';
-import { draftGift, type FundedSender, keyring, outbox } from '../support/gifts.ts';
+import { cancel, draftGift, type FundedSender, keyring, outbox } from '../support/gifts.ts';
 import { grownGift } from './grow-gifts.ts';
 
 type Statement = (trx: Transaction<Database>) => Promise<unknown>;
@@ -82,7 +82,7 @@ function ofConsumers(): Statements {
   return [
     ['claim 10 gifts', claim],
     ['claim and settle 10 gifts', claimAndSettle],
-    ['cancel a gift', async (trx) => cancelGifts(trx, await queued(trx, 1), actor)],
+    ['cancel a gift', async (trx) => cancel(trx, (await queued(trx, 1))[0] as GiftId, actor)],
   ];
 }
 

@@ -1,6 +1,9 @@
 import { type Kysely, sql, type Updateable } from 'kysely';
 import type { Database, GiftsTable } from '../../services/database/schema.ts';
+import { DomainError } from '../../services/domain/errors.ts';
 import { acceptGifts, giftAccept, type OutboxRow } from '../../services/domain/gifts/accept-gifts.ts';
+import { cancelGift } from '../../services/domain/gifts/cancel-gift.ts';
+import type { Actor } from '../../services/domain/gifts/end-gifts.ts';
 import type { Gift } from '../../services/domain/gifts/gift.ts';
 import { acceptedAt, type GiftDraft, prepareGift } from '../../services/domain/gifts/prepare-gift.ts';
 import {
@@ -105,6 +108,24 @@ export function draftGift(sender: FundedSender, changes: Partial<GiftDraft> = {}
     requestId: null,
     ...changes,
   };
+}
+
+const somebody: Actor = { kind: 'admin', id: null, requestId: null };
+
+/** Cancels a gift as the API does. @returns false when it was claimed or had ended before */
+export async function cancel(db: Kysely<Database>, giftId: GiftId, actor = somebody): Promise<boolean> {
+  const gift = db.selectFrom('gifts').select('sender_id').where('id', '=', toUuid(giftId));
+  const { sender_id } = await gift.executeTakeFirstOrThrow();
+  const key = { scopeId: sender_id, key: newUuid(), fingerprint: Buffer.alloc(32), otherFingerprints: [] };
+  const answerOf = () => ({ status: 200, body: null, location: null });
+  const asked = { senderId: fromUuid('sen', sender_id), giftId, actor, key, answerOf };
+  return await cancelGift(db, asked).then(
+    ({ kind }) => kind === 'done',
+    (error: unknown) => {
+      if (error instanceof DomainError && error.code === 'state_conflict') return false;
+      throw error;
+    },
+  );
 }
 
 /** Accepts gifts as the API does. @throws what the first that was not accepted was refused with */

@@ -20,19 +20,7 @@ export type Actor = { kind: ActorKind; id: ApiKeyId | null; requestId: string | 
 /** A gift that can never be delivered, and why. */
 export type GiftFailure = { id: GiftId; class: FailureClass; code: string };
 
-/**
- * Cancels gifts that are not claimed yet: voucher voided, money back. Free of charge.
- * @returns the gifts that were cancelled; the others were claimed or had ended already
- */
-export function cancelGifts(
-  trx: Transaction<Database>,
-  ids: GiftId[],
-  actor: Actor,
-): Promise<ReadonlySet<GiftId>> {
-  return endGifts(trx, ids.map(unfailed), { to: 'cancelled', ...by(actor) });
-}
-
-/** The same for one gift as it was read, under the key that asks for it. */
+/** Cancels a gift as it was read, if it is not claimed yet, under the key that asks for it: voucher voided, money back. */
 export function cancelOnce(
   db: Kysely<Database>,
   { id, version }: { id: GiftId; version: string },

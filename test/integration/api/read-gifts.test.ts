@@ -6,7 +6,6 @@ import { claimDeliveries } from '../../../services/domain/deliveries/claim-deliv
 import { claimGifts } from '../../../services/domain/deliveries/claim-gifts.ts';
 import type { ClaimResult } from '../../../services/domain/deliveries/delivery-work.ts';
 import { type Settlement, settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
-import { cancelGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { type DeliveryId, type GiftId, newId, toUuid } from '../../../services/domain/ids.ts';
 import {
   deliver,
@@ -17,7 +16,7 @@ import {
   type TestApi,
   type TestSender,
 } from '../../support/api.ts';
-import { fund, keyring } from '../../support/gifts.ts';
+import { cancel, fund, keyring } from '../../support/gifts.ts';
 
 let api: TestApi;
 let sender: TestSender;
@@ -265,8 +264,7 @@ describe('GET /v1/gifts/{id}/timeline', () => {
       code: 'given_up_by_queue',
       dead_lettered_at: expect.any(String),
     });
-    const actor = { kind: 'admin', id: null, requestId: null } as const;
-    await transaction((trx) => cancelGifts(trx, [unexplained.id], actor));
+    await cancel(api.database.db, unexplained.id);
     expect(await shown(unexplained.id)).toMatchObject({ state: 'cancelled', failure: null });
   });
 
@@ -284,8 +282,7 @@ describe('GET /v1/gifts/{id}/timeline', () => {
   test('200 a failure says nothing of a gift that was cancelled meanwhile, and moves none that is mailed once more', async () => {
     const { body: cancelled } = await postGift(api, sender);
     const claim = await claimGift(cancelled.id);
-    const actor = { kind: 'admin', id: null, requestId: null } as const;
-    await transaction((trx) => cancelGifts(trx, [cancelled.id], actor));
+    await cancel(api.database.db, cancelled.id);
     await fails(claim, 'retry');
     // The end of a gift ends its deliveries: what a worker says of them later is told by nothing.
     expect(await lastEntry(cancelled.id)).toMatchObject({ action: 'gift.cancelled', state: 'cancelled' });

@@ -6,9 +6,9 @@ import { failDeliveries } from '../../../services/database/queries/reconciler-gi
 import type { DeliveryState, GiftState } from '../../../services/database/states.ts';
 import { claimDeliveries } from '../../../services/domain/deliveries/claim-deliveries.ts';
 import { settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
-import { cancelGifts, expireGifts, failGifts } from '../../../services/domain/gifts/end-gifts.ts';
+import { expireGifts, failGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { type DeliveryId, fromUuid, type GiftId, newUuid, toUuid } from '../../../services/domain/ids.ts';
-import { keyring } from '../../support/gifts.ts';
+import { cancel, keyring } from '../../support/gifts.ts';
 import { openStage, type Stage, system } from './stage.ts';
 
 let stage: Stage;
@@ -129,14 +129,14 @@ describe('an end ends its children, in the same statement', () => {
   test('cancelled while a worker is sending: delivery and attempt are closed, and the worker is told', async () => {
     const { id } = await stage.acceptOne();
     const work = await stage.claimOne(id);
-    await stage.transaction((trx) => cancelGifts(trx, [id], system));
+    await cancel(stage.db, id);
     expect(await childrenOf(id)).toEqual({ deliveries: ['suppressed'], attempts: ['superseded'] });
     expect(await stage.sent(work)).toBe('overtaken');
     expect(await childrenOf(id)).toEqual({ deliveries: ['suppressed'], attempts: ['superseded'] });
   });
 
   test.each<[string, (id: GiftId) => Promise<unknown>]>([
-    ['cancelled', (id) => stage.transaction((trx) => cancelGifts(trx, [id], system))],
+    ['cancelled', (id) => cancel(stage.db, id)],
     [
       'expired',
       async (id) => {
@@ -194,7 +194,7 @@ describe('an end ends its children, in the same statement', () => {
         ]),
       ),
     );
-    const ends = ids.map(({ id }) => stage.transaction((trx) => cancelGifts(trx, [id], system)));
+    const ends = ids.map(({ id }) => cancel(stage.db, id));
     await Promise.all([...claims, ...ends]);
     expect(await broken()).toEqual({});
   });
@@ -242,7 +242,7 @@ describe('what was left open all the same', () => {
     await stage.sent(await stage.claimOne(id));
     await addDelivery(id, 'reminder', 'sending');
     expect(await stage.transaction((trx) => closeLeftovers(trx, 100))).toBe(0);
-    await stage.transaction((trx) => cancelGifts(trx, [id], system));
+    await cancel(stage.db, id);
   });
 
   test('the invariants find what an end has left open, and the repair closes it, step by step', async () => {

@@ -5,12 +5,12 @@ import type { LifecycleInvariantName } from '../../../services/database/queries/
 import type { Database } from '../../../services/database/schema.ts';
 import { claimToken } from '../../../services/domain/gifts/claim-token.ts';
 import { claimVoucher } from '../../../services/domain/gifts/claim-voucher.ts';
-import { cancelGifts, failGifts } from '../../../services/domain/gifts/end-gifts.ts';
+import { failGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { type GiftId, newUuid, toUuid } from '../../../services/domain/ids.ts';
 import { closeLedger, recountBalances, recountLedger } from '../../../services/domain/ledger/close-ledger.ts';
 import { checkLedger } from '../../../services/domain/ledger/invariants.ts';
 import { eventually } from '../../support/eventually.ts';
-import { keyring } from '../../support/gifts.ts';
+import { cancel, keyring } from '../../support/gifts.ts';
 import { failure, openStage, type Stage, system } from './stage.ts';
 
 /** One gift of every fate, as the database knows them; each of 2,500 cents of a sender of its own. */
@@ -25,7 +25,7 @@ beforeEach(async () => {
 });
 afterEach(() => stage.close());
 
-async function giftsOfEveryFate({ acceptOne, claimOne, sent, transaction }: Stage): Promise<Fates> {
+async function giftsOfEveryFate({ db, acceptOne, claimOne, sent, transaction }: Stage): Promise<Fates> {
   const accepted = async () => (await acceptOne()).id;
   const delivered = async () => {
     const id = await accepted();
@@ -42,7 +42,7 @@ async function giftsOfEveryFate({ acceptOne, claimOne, sent, transaction }: Stag
   };
   const { class: failureClass, code } = failure;
   await transaction((trx) => failGifts(trx, [{ id: gifts.failed, class: failureClass, code }], system));
-  await transaction((trx) => cancelGifts(trx, [gifts.cancelled, gifts.returned], system));
+  for (const id of [gifts.cancelled, gifts.returned]) await cancel(db, id);
   const proof = {
     token: claimToken(keyring, gifts.claimed, 1),
     idempotencyKey: 'claimed',

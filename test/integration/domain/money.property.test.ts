@@ -4,12 +4,13 @@ import { sql } from 'kysely';
 import { claimGifts } from '../../../services/domain/deliveries/claim-gifts.ts';
 import type { DeliveryWork } from '../../../services/domain/deliveries/delivery-work.ts';
 import { type Settlement, settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
-import { cancelGifts, expireGifts, failGifts } from '../../../services/domain/gifts/end-gifts.ts';
+import { expireGifts, failGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { type GiftId, toUuid } from '../../../services/domain/ids.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import {
   accept,
   balances,
+  cancel,
   draftGift,
   type FundedSender,
   fundedSender,
@@ -102,7 +103,7 @@ describe('the ledger, whatever happens in whatever order', () => {
         return;
       }
       case 'cancel':
-        await db.transaction().execute((trx) => cancelGifts(trx, chosen(one.picks), actor));
+        for (const id of new Set(chosen(one.picks))) await cancel(db, id, actor);
         return;
       case 'fail':
         await db.transaction().execute((trx) =>

@@ -5,13 +5,12 @@ import { countRecent } from '../../../services/database/queries/queue-activity.t
 import { settleDeliveries } from '../../../services/domain/deliveries/settle-deliveries.ts';
 import { claimToken } from '../../../services/domain/gifts/claim-token.ts';
 import { claimVoucher } from '../../../services/domain/gifts/claim-voucher.ts';
-import { cancelGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { requeueStranded } from '../../../services/domain/gifts/queue-gifts.ts';
 import { readTimeline } from '../../../services/domain/gifts/timeline.ts';
 import { toUuid } from '../../../services/domain/ids.ts';
-import { keyring, outbox } from '../../support/gifts.ts';
+import { cancel, keyring, outbox } from '../../support/gifts.ts';
 import { offBy } from '../../support/wrong-clock.ts';
-import { failure, openStage, type Stage, system } from './stage.ts';
+import { failure, openStage, type Stage } from './stage.ts';
 
 const patientPolicy = {
   ...{ maxRetryCount: 5, baseMs: 1, capMs: 900_000, forgives: true },
@@ -90,7 +89,7 @@ describe.each([-10, 10])('one clock, with a pod %i minutes off', (minutes) => {
     await sql`update delivery_attempts set next_attempt_at = clock_timestamp() - interval '6 minutes'
       where delivery_id = ${toUuid(deliveryId)}`.execute(stage.db);
     expect(await sweep()).toMatchObject({ gifts: 1 });
-    await stage.transaction((trx) => cancelGifts(trx, [id], system));
+    await cancel(stage.db, id);
   });
 
   test('rates are of the last minutes, whatever ids say', async () => {

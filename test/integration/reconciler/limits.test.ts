@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { cancelGifts } from '../../../services/domain/gifts/end-gifts.ts';
 import { toUuid } from '../../../services/domain/ids.ts';
 import { subjectIdsOf } from '../../../services/reconciler/letter-subjects.ts';
 import type { RunCounts } from '../../../services/reconciler/run-report.ts';
-import { placeGifts } from '../../support/gifts.ts';
+import { cancel, placeGifts } from '../../support/gifts.ts';
 import {
   bury,
   buryGifts,
@@ -154,8 +153,7 @@ describe('dry run', () => {
     const settled = await deadGifts(scene, 5);
     const waiting = await deadGifts(scene, 4);
     const stranded = await deadGifts(scene, 3);
-    const system = { kind: 'reconciler', id: null, requestId: null } as const;
-    await db.transaction().execute((trx) => cancelGifts(trx, settled, system));
+    for (const id of settled) await cancel(db, id);
     const longAgo = new Date(Date.now() - 3_600_000);
     await db
       .updateTable('gifts')
