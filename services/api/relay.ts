@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { claimOutboxRows, deleteOutboxRows } from '../database/queries/outbox.ts';
+import { claimOutboxRows, deleteOutboxRows, type OutboxMessage } from '../database/queries/outbox.ts';
 import { unparkOutboxRowsExcept } from '../database/queries/parked-outbox.ts';
 import type { OutboxRow } from '../domain/gifts/accept-gifts.ts';
 import { Batcher } from '../queue/batcher.ts';
@@ -17,6 +17,8 @@ export type RelayOptions = {
   lanes?: number;
   /** how long a fresh row waits for company: ten messages cost one request, and so does one */
   gatherMs?: number;
+  /** how often a sweep begins with the oldest row there is, and finds what was committed late or given back */
+  wholeEveryMs?: number;
   /** how often rows are looked for that another release parked for no fault of their own */
   unparkEveryMs?: number;
 };
@@ -47,6 +49,9 @@ export class Relay {
   readonly #outside = AsyncLocalStorage.snapshot();
   #inHand = 0;
   #failuresInRow = 0;
+  /** Where a sweep goes on, on the clock of the database; null: at the oldest row. */
+  #sweptUntilMs: number | null = null;
+  #wholeAtMs = 0;
   #freshPausedUntil = 0;
   #stopped = false;
 
@@ -58,6 +63,7 @@ export class Relay {
       claimSize: 500,
       lanes: 3,
       gatherMs: 30,
+      wholeEveryMs: 30_000,
       unparkEveryMs: 30_000,
       ...options,
     };
@@ -143,7 +149,7 @@ export class Relay {
     const { db, queues } = this.#deps;
     // While SQS fails, ten rows are enough to find out whether it still does.
     const size = this.#failuresInRow > 0 ? 10 : this.#options.claimSize;
-    const claimed = await claimOutboxRows(db, queues, size, this.#options.leaseSeconds);
+    const claimed = await this.#claim(db, queues, size);
     if (claimed.length === 0) return false;
     const outcome = await sendRows(this.#deps, claimed.map(toOutboxRow));
     const { sent, failed, reason } = outcome;
@@ -152,6 +158,19 @@ export class Relay {
     await keepUnsent(this.#deps, outcome);
     if (!isWhollyFailed(outcome)) return claimed.length === size;
     throw new Error(`${failed.length} of ${claimed.length} messages were not taken: ${reason}`);
+  }
+
+  async #claim(db: RelayDeps['db'], queues: readonly string[], limit: number): Promise<OutboxMessage[]> {
+    if (performance.now() >= this.#wholeAtMs) {
+      this.#wholeAtMs = performance.now() + this.#options.wholeEveryMs;
+      this.#sweptUntilMs = null;
+    }
+    const [fromMs, round] = [this.#sweptUntilMs, this.#wholeAtMs];
+    const { leaseSeconds } = this.#options;
+    const { rows, untilMs } = await claimOutboxRows(db, queues, { limit, leaseSeconds, fromMs });
+    // Lanes claim side by side, and how far they are counts unless it was begun anew meanwhile.
+    if (round === this.#wholeAtMs) this.#sweptUntilMs = Math.max(this.#sweptUntilMs ?? untilMs, untilMs);
+    return rows;
   }
 
   /** What SQS takes of others proves that it works: a row that it refuses must not hold them up. */
@@ -188,7 +207,7 @@ function isWhollyFailed({ sent, failed }: Sent): boolean {
   return sent.length === 0 && failed.length > 0;
 }
 
-function toOutboxRow(row: Awaited<ReturnType<typeof claimOutboxRows>>[number]): OutboxRow {
+function toOutboxRow(row: OutboxMessage): OutboxRow {
   return {
     id: row.id,
     queue: row.queue,

@@ -17,7 +17,7 @@ export const growingTables = [
   'dead_letters',
   'senders',
   'api_keys',
-  'rate_limits',
+  'budgets',
   'ledger_accounts',
   'ledger_balances',
   'reconciler_runs',
@@ -134,7 +134,7 @@ async function insertTraces(
   await sql`insert into api_keys (id, sender_id, name, prefix, secret_hash, roles)
     select ${id(10)}, ${id(9)}, 'key', 'lgk_' || n, sha256(n::text::bytea), '{sender}' from ${numbers}
     where n % 10 = 0`.execute(db);
-  await sql`insert into rate_limits (key, points, expire)
-    select 'ip:' || n, 1, (extract(epoch from now()) * 1000)::bigint + case when n < 1000 then -1 else 86400000 end
-    from ${numbers} where n % 10 = 0`.execute(db);
+  await sql`insert into budgets (key, seq, points, expire, quota, slot_ms, slot, oldest_slot, counts)
+    select 'ip:' || n, 1, 1, (extract(epoch from now()) * 1000)::bigint + case when n < 1000 then -1 else 86400000 end,
+      60, 1000, 0, 0, '{1}' from ${numbers} where n % 10 = 0`.execute(db);
 }

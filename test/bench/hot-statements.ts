@@ -95,7 +95,7 @@ function ofTimekeepers(): Statements {
     ['find stranded gifts', (trx) => requeueStranded(trx, { outbox }, stranded, 100)],
     ['delete old idempotency keys', (trx) => deleteExpiredIdempotencyKeys(trx, 30, 200)],
     ['delete ended budgets', (trx) => deleteEndedBudgets(trx, 200)],
-    ['claim outbox rows', (trx) => claimOutboxRows(trx, ['gifts'], 100, 30)],
+    ['claim outbox rows', (trx) => claimOutboxRows(trx, ['gifts'], { limit: 100, leaseSeconds: 30 })],
   ];
 }
 

@@ -31,6 +31,7 @@ import * as slimLedger from './2026-11-28-210-slim-ledger.ts';
 import * as decideWithoutQueries from './2026-11-28-211-decide-without-queries.ts';
 import * as recountAccounts from './2026-11-28-212-recount-accounts.ts';
 import * as maybeOut from './2026-11-28-220-maybe-out.ts';
+import * as appendedBudgets from './2026-11-28-230-appended-budgets.ts';
 
 export type SchemaMigration = Migration & Holds;
 
@@ -81,4 +82,5 @@ export const migrations: Record<string, SchemaMigration> = {
   '2026-11-28-211-decide-without-queries': decideWithoutQueries,
   '2026-11-28-212-recount-accounts': recountAccounts,
   '2026-11-28-220-maybe-out': maybeOut,
+  '2026-11-28-230-appended-budgets': appendedBudgets,
 };

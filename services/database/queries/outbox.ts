@@ -9,30 +9,53 @@ export type OutboxMessage = {
   trace_header: string | null;
 };
 
+export type OutboxClaim = {
+  rows: OutboxMessage[];
+  /**
+   * What was due before it is taken, but for what somebody holds at this moment or commits later than five seconds after
+   * it is due; milliseconds of the database's clock
+   */
+  untilMs: number;
+};
+
 /**
  * Takes rows of these queues whose time has come by moving it `leaseSeconds` on: whoever dies with them gives them back
  * by itself. Rows of a queue that this process does not know are left for those who do. No order of ids is assumed, so a
  * transaction that commits late is found all the same. The materialized CTE is a fence: without it the planner may run
  * the limited subquery again and lock more rows than asked for.
+ *
+ * @param options.fromMs rows that were due before are not looked for: while a snapshot stays open elsewhere, each row that
+ *   is sent leaves an entry at the beginning of the index, and a look from there walks past all of them
  */
 export async function claimOutboxRows(
   db: Kysely<Database>,
   queues: readonly string[],
-  limit: number,
-  leaseSeconds: number,
-): Promise<OutboxMessage[]> {
-  const { rows } = await sql<OutboxMessage>`
-    with due as materialized (
-      select id from outbox
-      where available_at <= clock_timestamp() and parked_reason is null and queue = any(${queues}::text[])
+  options: { limit: number; leaseSeconds: number; fromMs?: number | null },
+): Promise<OutboxClaim> {
+  const { limit, leaseSeconds, fromMs = null } = options;
+  const from = fromMs === null ? sql`'-infinity'` : sql`to_timestamp(${fromMs}::float8 / 1000)`;
+  const { rows } = await sql<OutboxMessage & { until_ms: number; id: string | null }>`
+    with clock as materialized (
+      select clock_timestamp() as now
+    ), due as materialized (
+      select id, available_at from outbox
+      where available_at between ${from} and (select now from clock)
+        and parked_reason is null and queue = any(${queues}::text[])
       order by available_at
       limit ${limit}
       for update skip locked
+    ), taken as (
+      update outbox set available_at = clock_timestamp() + make_interval(secs => ${leaseSeconds})
+      from due where outbox.id = due.id
+      returning outbox.id, outbox.queue, outbox.body, outbox.group_id, outbox.trace_header
     )
-    update outbox set available_at = clock_timestamp() + make_interval(secs => ${leaseSeconds})
-    from due where outbox.id = due.id
-    returning outbox.id, outbox.queue, outbox.body, outbox.group_id, outbox.trace_header`.execute(db);
-  return rows.map((row) => ({ ...row, id: String(row.id) }));
+    select taken.*, floor(extract(epoch from least((select max(available_at) from due), now - interval '5 s')) * 1000)::float8
+      as until_ms
+    from clock left join taken on true`.execute(db);
+  return {
+    rows: rows.flatMap(({ until_ms, id, ...row }) => (id === null ? [] : [{ ...row, id: String(id) }])),
+    untilMs: rows[0]?.until_ms ?? 0,
+  };
 }
 
 /** Published rows have no further use. */

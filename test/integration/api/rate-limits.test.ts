@@ -1,7 +1,6 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
-import { sql } from 'kysely';
 import { parseList } from 'structured-headers';
 import request from 'supertest';
 import { createRateLimits } from '../../../services/api/rate-limits.ts';
@@ -23,7 +22,7 @@ const start = async (options: TestApiOptions) => {
 
 const perMinute = (quota: number) => ({ quota, windowSeconds: 60 });
 const storedPoints = async () =>
-  (await api.database.pool.query<{ points: number }>('select points from rate_limits order by key')).rows.map(
+  (await api.database.pool.query<{ points: number }>('select points from budgets order by key')).rows.map(
     ({ points }) => points,
   );
 
@@ -220,7 +219,7 @@ describe('P48: the store', () => {
     await takePoints(client.db, asked);
     try {
       await api.database.db.transaction().execute(async (trx) => {
-        await sql`select from rate_limits for update`.execute(trx);
+        await takePoints(trx, asked);
         await expect(takePoints(client.db, asked)).rejects.toMatchObject({ code: '55P03' });
       });
     } finally {
@@ -244,7 +243,7 @@ describe('P47: no window of any position holds more than the quota', () => {
   /** Slots so long that none ends during a test; time passes by moving what was taken into the past. */
   const slotMs = 10_000_000;
   const timePasses = (slots: number) =>
-    api.database.pool.query('update rate_limits set slot = slot - $1', [slots]);
+    api.database.pool.query('update budgets set slot = slot - $1', [slots]);
   const take = async (points: number, key = 'k', quota = 60) => {
     const [row] = await takePoints(api.database.db, [{ key, points, quota, slotMs }]);
     return row?.granted;
@@ -340,7 +339,7 @@ describe('P47: no window of any position holds more than the quota', () => {
     expect(await take(1, 'k', 10)).toBe(0);
     const forget = () => api.database.db.transaction().execute((trx) => deleteEndedBudgets(trx, 100));
     expect(await forget()).toBe(0);
-    await api.database.pool.query('update rate_limits set expire = 1');
+    await api.database.pool.query('update budgets set expire = 1');
     expect(await forget()).toBe(1);
   });
 });

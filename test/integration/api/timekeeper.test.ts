@@ -51,7 +51,7 @@ test('several at once: a due gift is queued once, a gift near its end is reminde
 
   const freshOne = freshKey();
   await postGift(api, sender, giftRequest, freshOne);
-  await api.database.pool.query(`insert into rate_limits (key, points, expire) values ('ended', 1, 1)`);
+  await api.database.pool.query(`insert into budgets values ('ended', 1, 1, 1, 60, 1000, 0, 0, '{1}')`);
 
   const { logger, logged } = memoryLogger();
   const deps = { ...api.deps, logger, random: () => 0, remindBeforeSeconds: 86_400 };
@@ -63,7 +63,7 @@ test('several at once: a due gift is queued once, a gift near its end is reminde
     expect(await stateOf(api, late.id)).toBe('expired');
     const { rows } = await api.database.pool.query('select 1 from idempotency_keys where key = $1', [key]);
     expect(rows).toEqual([]);
-    const budgets = await api.database.pool.query(`select 1 from rate_limits where key = 'ended'`);
+    const budgets = await api.database.pool.query(`select 1 from budgets where key = 'ended'`);
     expect(budgets.rows).toEqual([]);
     const reminders = await api.database.db
       .selectFrom('deliveries')

@@ -103,10 +103,12 @@ describe('P25: claims of n rows never get more than n, and no row goes to two', 
       select 'gifts', 'body-' || n, clock_timestamp() from generate_series(1, ${rows}::integer) n`.execute(
       database.db,
     );
-    const claimed = await allAtOnce((trx) => claimOutboxRows(trx, ['gifts'], limit, 600));
+    const options = { limit, leaseSeconds: 600 };
+    const claimed = await allAtOnce(async (trx) => (await claimOutboxRows(trx, ['gifts'], options)).rows);
     expect(claimed.map(({ length }) => length)).toEqual(Array(workers).fill(limit));
     const all = claimed.flat().map(({ id }) => id);
     expect(new Set(all).size).toBe(all.length);
-    expect(await claimOutboxRows(database.db, ['gifts'], rows, 600)).toHaveLength(rows - workers * limit);
+    const left = await claimOutboxRows(database.db, ['gifts'], { ...options, limit: rows });
+    expect(left.rows).toHaveLength(rows - workers * limit);
   });
 });

@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type Kysely, sql } from 'kysely';
+import type pg from 'pg';
+import { claimOutboxRows, deleteOutboxRows } from '../../../services/database/queries/outbox.ts';
+import { takePoints } from '../../../services/database/queries/rate-limits.ts';
+import type { Database } from '../../../services/database/schema.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { accept, draftGift, fundedSender } from '../../support/gifts.ts';
+
+let database: TestDatabase;
+let snapshot: pg.PoolClient;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  snapshot = await database.pool.connect();
+  await snapshot.query('begin isolation level repeatable read');
+  await snapshot.query('select count(*) from gifts');
+});
+afterAll(async () => {
+  await snapshot.query('rollback');
+  snapshot.release();
+  await database.drop();
+});
+
+/** Of tables and indexes of ours; a page that is touched twice counts twice. */
+async function pagesOf(work: (db: Kysely<Database>) => Promise<unknown>): Promise<number> {
+  return await database.db.transaction().execute(async (trx) => {
+    const touched = async () => {
+      const { rows } = await sql<{ pages: string }>`
+        select sum(pg_stat_get_xact_blocks_fetched(oid)) as pages from pg_class where oid >= 16384`.execute(
+        trx,
+      );
+      return Number(rows[0]?.pages);
+    };
+    const before = await touched();
+    await work(trx);
+    return (await touched()) - before;
+  });
+}
+
+async function repeat(times: number, work: () => Promise<unknown>): Promise<void> {
+  for (let done = 0; done < times; done += 1) await work();
+}
+
+describe('P21: while a snapshot stays open elsewhere, so that nothing that is deleted or rewritten can go,', () => {
+  test('a budget is taken from at the same price, however often it was', async () => {
+    const asked = ['ip', 'key'].map((key) => ({ key, points: 1, quota: 100_000, slotMs: 1_000 }));
+    const take = (db: Kysely<Database>) => takePoints(db, asked);
+    await repeat(10, () => take(database.db));
+    const first = await pagesOf(take);
+    await repeat(1_500, () => take(database.db));
+    expect(await pagesOf(take)).toBeLessThan(first * 2);
+  });
+
+  test('a gift of one sender is accepted at the same price, however many came before', async () => {
+    const sender = await fundedSender(database.db, 100_000_000);
+    const acceptOne = () => accept(database.db, [draftGift(sender)]);
+    const pagesOfOne = () => pagesOf((trx) => accept(trx, [draftGift(sender)]));
+    await repeat(10, acceptOne);
+    const first = await pagesOfOne();
+    await repeat(300, acceptOne);
+    expect(await pagesOfOne()).toBeLessThan(first * 1.5);
+  });
+
+  test('a sweep of the outbox walks past nothing that it has sent before', async () => {
+    await database.pool.query('truncate outbox');
+    await sql`
+      insert into outbox (queue, body, available_at)
+      select 'gifts', 'body', clock_timestamp() - interval '1 hour' + n * interval '1 ms' from generate_series(1, 5000) n`.execute(
+      database.db,
+    );
+    let fromMs: number | null = null;
+    const sweep = async (db: Kysely<Database>) => {
+      const options = { limit: 500, leaseSeconds: 60, fromMs };
+      const { rows, untilMs } = await claimOutboxRows(db, ['gifts'], options);
+      fromMs = untilMs;
+      const ids = rows.map(({ id }) => id);
+      await deleteOutboxRows(db, ids);
+      return ids.length;
+    };
+    let sent = 0;
+    for (let more = 1; more > 0; sent += more) more = await sweep(database.db);
+    expect(sent).toBe(5_000);
+    expect(await pagesOf(sweep)).toBeLessThan(10);
+  });
+});
