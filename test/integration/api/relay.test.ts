@@ -205,8 +205,8 @@ describe('several at once', () => {
   test('P19: what is committed long after it was due is found by the next sweep that begins with the oldest', async () => {
     const queue = fakeQueue();
     const { relay } = relayTo(queue, { sweepEveryMs: 20, wholeEveryMs: 3_600_000 });
-    relay.start();
     const [first] = await write(1, -60);
+    relay.start();
     await eventually(async () => expect(queue.sent).toEqual([first?.body]));
     const late = await write(1, -120);
     const [next] = await write(1);
