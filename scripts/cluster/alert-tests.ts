@@ -7,7 +7,7 @@ export interface AlertCase {
   case: string;
   /** series with `RELEASE` for the labels of a release, and their values in promtool's notation */
   series: Record<string, string>;
-  /** between two values; a minute where it is left out */
+  /** between two values, and two evaluations; a minute where it is left out */
   interval?: string;
   fires?: string[];
   silent?: string[];
@@ -30,11 +30,15 @@ export const NAMESPACE = 'gifts';
 
 type Release = (typeof RELEASES)[number];
 
-/** A file for `promtool test rules`. */
-export function promtoolTests(cases: readonly AlertCase[], ruleFiles: readonly string[]): object {
+/** A file for `promtool test rules`: it evaluates every rule that it is given, so it gets those of one group. */
+export function promtoolTests(
+  cases: readonly AlertCase[],
+  interval: string,
+  ruleFiles: readonly string[],
+): object {
   return {
     rule_files: ruleFiles,
-    evaluation_interval: '1m',
+    evaluation_interval: interval,
     tests: cases.flatMap((each) => {
       const own = testOf(each, 'largesse', expectations(each, 'largesse'));
       const isOurs = Object.keys(each.series).some((series) => series.includes('RELEASE'));
@@ -45,10 +49,12 @@ export function promtoolTests(cases: readonly AlertCase[], ruleFiles: readonly s
   };
 }
 
-function testOf({ alert, interval, ...each }: AlertCase, release: Release, expected: object[]): object {
+export const intervalOf = ({ interval = '1m' }: AlertCase) => interval;
+
+function testOf(each: AlertCase, release: Release, expected: object[]): object {
   return {
-    name: `${alert}: ${each.case} (of ${release})`,
-    interval: interval ?? '1m',
+    name: `${each.alert}: ${each.case} (of ${release})`,
+    interval: intervalOf(each),
     input_series: Object.entries(each.series).map(([series, values]) => ({
       series: series.replace('RELEASE', labelsOf(release)),
       values,

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseAllDocuments, stringify } from 'yaml';
-import { NAMESPACE, promtoolTests, RELEASES, readAlertCases } from './alert-tests.ts';
+import { intervalOf, NAMESPACE, promtoolTests, RELEASES, readAlertCases } from './alert-tests.ts';
 
 export interface ChartCheck {
   name: string;
@@ -87,32 +87,46 @@ function scores(values: string): string {
   return problemOf('kube-score', ['score', ...options, '-'], render('helm', values));
 }
 
+type Group = { name: string; rules: { alert?: string }[] };
+
 /** The rules as two releases have them, beside each other in one Prometheus. */
 function testAlerts(): string {
   const folder = mkdtempSync(join(tmpdir(), 'largesse-alerts-'));
+  const write = (name: string, content: object) => {
+    writeFileSync(join(folder, name), stringify(content));
+    return join(folder, name);
+  };
   try {
-    const files = RELEASES.map((release) => {
-      writeFileSync(join(folder, `${release}.yaml`), stringify({ groups: rulesOf(release) }));
-      return `${release}.yaml`;
+    const rendered = RELEASES.map(rulesOf);
+    const names = rendered[0]?.map(({ name }) => name) ?? [];
+    const problems = names.flatMap((name) => {
+      const groups = rendered.flatMap((all) => all.filter((group) => group.name === name));
+      const files = groups.map((group, index) => write(`${name}-${index}.yaml`, { groups: [group] }));
+      const alerts = groups.flatMap(({ rules }) => rules.map(({ alert }) => alert));
+      const own = readAlertCases().filter(({ alert }) => alerts.includes(alert));
+      const tests = [...new Set(own.map(intervalOf))].map((interval) => {
+        const cases = own.filter((each) => intervalOf(each) === interval);
+        return write(`${name}-${interval}.yaml`, promtoolTests(cases, interval, files));
+      });
+      return [
+        problemOf('promtool', ['check', 'rules', ...files]),
+        problemOf('promtool', ['test', 'rules', ...tests]),
+      ];
     });
-    const tests = join(folder, 'tests.yaml');
-    writeFileSync(tests, stringify(promtoolTests(readAlertCases(), files)));
-    const checked = problemOf('promtool', ['check', 'rules', ...files.map((file) => join(folder, file))]);
-    return checked || problemOf('promtool', ['test', 'rules', tests]);
+    return problems.filter(Boolean).join('\n');
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-/** Named after their release, as the operator names its files: promtool refuses two groups of one name in a file only. */
-function rulesOf(release: string): object[] {
+function rulesOf(release: string): Group[] {
   const options = ['--namespace', NAMESPACE, '-f', VALUES[0] ?? '', '--set', 'monitoring.rules.enabled=true'];
   const shown = ['--show-only', 'templates/monitoring/prometheusrule.yaml'];
   const { stdout } = spawnSync('helm', ['template', release, CHART, ...options, ...shown], {
     encoding: 'utf8',
   });
   return parseAllDocuments(stdout).flatMap(
-    (document) => (document.toJS() as { spec: { groups: object[] } }).spec.groups,
+    (document) => (document.toJS() as { spec: { groups: Group[] } }).spec.groups,
   );
 }
 
