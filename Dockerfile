@@ -16,9 +16,18 @@ COPY scripts/build.ts scripts/
 COPY services services
 RUN node scripts/build.ts
 COPY LICENSE ./
+# What V8 makes of the bundles when it compiles them, so that no start does it again. Node looks for it by the path of the bundle, its own
+# version and whoever runs it, and does without when it finds none. --predictable: else no two of these files are the same. 2: a release that
+# knows no --help, and was loaded all the same.
+RUN mkdir /app && cp -r dist LICENSE package.json /app/ && install --directory --owner=10001 /app/compile-cache
+USER 10001:10001
+RUN for role in api consumer reconciler admin; do \
+      NODE_COMPILE_CACHE=/app/compile-cache node --predictable "/app/dist/$role.js" --help >/dev/null || [ $? -eq 2 ] || exit 1; \
+    done
+USER root
 # All that the image adds to its base, each file with the time of the source: the same source is the same layer.
 ARG SOURCE_DATE_EPOCH=0
-RUN mkdir -p /out/app && cp -r dist LICENSE package.json /out/app/ && chmod -R u=rwX,go=rX /out/app && \
+RUN mkdir /out && cp -r /app /out/ && chmod -R u=rwX,go=rX /out/app && \
     find /out/app -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} + && \
     du --summarize --apparent-size --block-size=1K /out/app | sed 's/^\([0-9]*\).*/above its base: \1 KiB/'
 
@@ -27,7 +36,7 @@ COPY --from=build /out/app /app
 WORKDIR /app
 # A number that is nobody: Kubernetes can check that it is not root, and it owns nothing on a node.
 USER 10001:10001
-ENV NODE_ENV=production
+ENV NODE_ENV=production NODE_COMPILE_CACHE=/app/compile-cache
 # Not the entrypoint of the base, which is a shell script: the process is PID 1, hears its signals and starts no other.
 ENTRYPOINT ["/usr/local/bin/node"]
 CMD ["dist/api.js"]

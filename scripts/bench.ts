@@ -27,6 +27,7 @@ const BENCHES: Record<string, { what: string; durabilities: Durability[] }> = {
   reconcile: { what: 'dead letters judged and sent again by the reconciler', durabilities: both },
   ledger: { what: "the ledger's invariants as gifts grow", durabilities: once },
   months: { what: 'statements on tables kept by the month beside whole ones', durabilities: once },
+  'cold-start': { what: 'what the start of each role costs beside bare Node', durabilities: once },
   explain: { what: 'pages that hot statements touch as gifts grow', durabilities: once },
 };
 

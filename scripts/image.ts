@@ -1,6 +1,6 @@
 /**
- * `npm run image [-- NAME:TAG]`: builds the image of all roles. The same commit gives the same image id, whenever and wherever it is
- * built on the same base.
+ * `npm run image [-- NAME:TAG]`: builds the image of all roles. The same commit gives the same image id, whenever it is
+ * built on the same base and the same kind of processor.
  */
 import { buildImage } from './cluster/build-image.ts';
 import { describeSource } from './cluster/source.ts';

@@ -2,16 +2,20 @@ import { readFile } from 'node:fs/promises';
 import { defaultPolicy } from './default-policy.ts';
 import type { FoundPolicy, PolicySource } from './found-policy.ts';
 import type { Policy } from './policy.ts';
-import { PolicyError, parsePolicies } from './policy-document.ts';
+import { PolicyError } from './policy-document.ts';
 
 /** Policies of a file, or the built-in one. A file keeps no status: the log line of the run carries it. */
 export function policyFile(path: string | undefined): PolicySource {
   return {
-    load: async () =>
-      (path === undefined
-        ? parsePolicies(JSON.stringify(defaultPolicy), 'the built-in policy')
-        : parsePolicies(await read(path), path)
-      ).map(toFound),
+    load: async () => {
+      // Only here: a run in a cluster, of which there is one a minute, reads no YAML and need not load what does.
+      const { parsePolicies } = await import('./policy-text.ts');
+      const policies =
+        path === undefined
+          ? parsePolicies(JSON.stringify(defaultPolicy), 'the built-in policy')
+          : parsePolicies(await read(path), path);
+      return policies.map(toFound);
+    },
   };
 }
 

@@ -7,7 +7,7 @@ import { isUneventful, reconcileEveryMinute } from '../../../scripts/embedded/re
 import { describeSystem, withoutPassword } from '../../../scripts/embedded/report.ts';
 import { apiPart, consumerPart } from '../../../scripts/embedded/servers.ts';
 import { commandWith } from '../../../scripts/embedded/smoke-session.ts';
-import { parsePolicies } from '../../../services/reconciler/policy-document.ts';
+import { parsePolicies } from '../../../services/reconciler/policy-text.ts';
 
 const settings = {
   backing: {

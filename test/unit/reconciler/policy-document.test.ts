@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { stringify } from 'yaml';
 import { defaultPolicy } from '../../../services/reconciler/default-policy.ts';
 import { durationSeconds, formatDuration } from '../../../services/reconciler/duration.ts';
-import { PolicyError, parsePolicies, readPolicy } from '../../../services/reconciler/policy-document.ts';
+import { PolicyError, readPolicy } from '../../../services/reconciler/policy-document.ts';
+import { parsePolicies } from '../../../services/reconciler/policy-text.ts';
 
 const example = `
 apiVersion: largesse.dev/v1alpha1
