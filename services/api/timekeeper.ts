@@ -94,7 +94,7 @@ const duties: { name: string; everyMs: number; run: Duty }[] = [
   {
     name: 'delete_ended_budgets',
     everyMs: 60_000,
-    run: ({ db }, limit) => db.transaction().execute((trx) => deleteEndedBudgets(trx, limit)),
+    run: ({ db }, limit) => deleteEndedBudgets(db, limit),
   },
   {
     // What can't be had now is asked for again in ten minutes, and there are months for it.

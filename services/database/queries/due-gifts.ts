@@ -1,6 +1,7 @@
 import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
 import type { ActorKind, GiftState } from '../states.ts';
+import { now } from './now.ts';
 
 export type DueGift = { id: string; sender_id: string; request_id: string | null };
 
@@ -29,7 +30,7 @@ export function lockScheduledGifts(
   limit: number,
   except: readonly string[],
 ): Promise<DueGift[]> {
-  const due = sql`state = 'scheduled' and deliver_at <= clock_timestamp() order by deliver_at`;
+  const due = sql`state = 'scheduled' and deliver_at <= ${now} order by deliver_at`;
   return lockDue(trx, due, limit, except);
 }
 
@@ -45,7 +46,7 @@ export async function findExpiredGifts(
     select id, state, xmin::text as version from gifts
     where id <> all (${except}::uuid[]) and expires_at is not null
       and state in ('held', 'scheduled', 'queued', 'delivering', 'delivered')
-      and expires_at <= clock_timestamp() and (lease_until is null or lease_until < clock_timestamp())
+      and expires_at <= ${now} and (lease_until is null or lease_until < clock_timestamp())
     order by expires_at limit ${limit}`.execute(db);
   return rows;
 }
@@ -70,7 +71,7 @@ export function lockGiftsToRemind(
   except: readonly string[],
 ): Promise<DueGift[]> {
   const due = sql`expires_at is not null and state = 'delivered' and reminded_at is null and channel = 'email'
-    and expires_at > clock_timestamp() and expires_at <= clock_timestamp() + make_interval(secs => ${remindBeforeSeconds})
+    and expires_at > ${now} and expires_at <= ${now} + make_interval(secs => ${remindBeforeSeconds})
     and clock_timestamp() - state_changed_at >= expires_at - clock_timestamp()
     order by expires_at`;
   return lockDue(trx, due, limit, except);

@@ -1,5 +1,6 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
+import { now } from './now.ts';
 
 export type IdempotencyClaim = {
   /** whose keys they are: two senders may use the same key */
@@ -33,7 +34,7 @@ export async function deleteExpiredIdempotencyKeys(
   const { numAffectedRows } = await sql`
     with expired as materialized (
       select scope_id, key from idempotency_keys
-      where created_at < clock_timestamp() - make_interval(days => ${olderThanDays}::integer)
+      where created_at < ${now} - make_interval(days => ${olderThanDays}::integer)
       order by created_at limit ${limit} for update skip locked
     )
     delete from idempotency_keys k using expired where k.scope_id = expired.scope_id and k.key = expired.key`.execute(

@@ -1,5 +1,6 @@
-import { type Kysely, sql, type Transaction } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
+import { now } from './now.ts';
 
 /**
  * Into so many slots a window is cut. What was taken counts until its whole slot has left the window, so that no window
@@ -38,13 +39,17 @@ export async function takePoints(db: Kysely<Database>, asked: readonly PointsAsk
   return rows;
 }
 
-/** Of budgets that nobody comes back to nothing is left in the window; they only take room. */
-export async function deleteEndedBudgets(trx: Transaction<Database>, limit: number): Promise<number> {
+/**
+ * Of budgets that nobody comes back to nothing is left in the window; they only take room. In one round trip: whoever comes
+ * back at that moment would wait for this process, and everybody who asked together with them. What has not ended is not
+ * read, for which the time must be of the type of the index.
+ */
+export async function deleteEndedBudgets(db: Kysely<Database>, limit: number): Promise<number> {
   const { numAffectedRows } = await sql`
     with ended as materialized (
-      select key, seq from budgets where expire < extract(epoch from clock_timestamp()) * 1000
+      select key, seq from budgets where expire < (extract(epoch from ${now}) * 1000)::bigint
       order by expire limit ${limit} for update skip locked
     )
-    delete from budgets where (key, seq) in (select key, seq from ended)`.execute(trx);
+    delete from budgets where (key, seq) in (select key, seq from ended)`.execute(db);
   return Number(numAffectedRows ?? 0);
 }

@@ -1,6 +1,7 @@
 import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely';
 import type { Database } from '../schema.ts';
 import type { DueGift } from './due-gifts.ts';
+import { now } from './now.ts';
 import type { QueueProgress } from './queue-progress.ts';
 
 export type StrandedAge = {
@@ -162,5 +163,5 @@ function progressOf({ backlog }: StrandedAge): RawBuilder<unknown> {
 }
 
 function secondsAgo(seconds: number): RawBuilder<Date> {
-  return sql`clock_timestamp() - make_interval(secs => ${seconds})`;
+  return sql`${now} - make_interval(secs => ${seconds})`;
 }

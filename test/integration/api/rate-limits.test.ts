@@ -337,7 +337,7 @@ describe('P47: no window of any position holds more than the quota', () => {
     await start({});
     expect(await take(20, 'k', 60)).toBe(20);
     expect(await take(1, 'k', 10)).toBe(0);
-    const forget = () => api.database.db.transaction().execute((trx) => deleteEndedBudgets(trx, 100));
+    const forget = () => deleteEndedBudgets(api.database.db, 100);
     expect(await forget()).toBe(0);
     await api.database.pool.query('update budgets set expire = 1');
     expect(await forget()).toBe(1);

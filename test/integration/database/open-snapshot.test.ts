@@ -6,6 +6,7 @@ import { takePoints } from '../../../services/database/queries/rate-limits.ts';
 import type { Database } from '../../../services/database/schema.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { accept, draftGift, fundedSender } from '../../support/gifts.ts';
+import { pagesRead } from '../../support/pages-read.ts';
 
 let database: TestDatabase;
 let snapshot: pg.PoolClient;
@@ -21,21 +22,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Of tables and indexes of ours; a page that is touched twice counts twice. */
-async function pagesOf(work: (db: Kysely<Database>) => Promise<unknown>): Promise<number> {
-  return await database.db.transaction().execute(async (trx) => {
-    const touched = async () => {
-      const { rows } = await sql<{ pages: string }>`
-        select sum(pg_stat_get_xact_blocks_fetched(oid)) as pages from pg_class where oid >= 16384`.execute(
-        trx,
-      );
-      return Number(rows[0]?.pages);
-    };
-    const before = await touched();
-    await work(trx);
-    return (await touched()) - before;
-  });
-}
+const pagesOf = (work: (db: Kysely<Database>) => Promise<unknown>) => pagesRead(database.db, work);
 
 async function repeat(times: number, work: () => Promise<unknown>): Promise<void> {
   for (let done = 0; done < times; done += 1) await work();
