@@ -17,7 +17,7 @@ const HELP = {
   chart:
     'npm run chart\n\nWhat must hold of charts/largesse without a cluster: lint, unit tests, schemas, equal renderings. Needs helm in the PATH.',
   cluster:
-    'npm run cluster [-- Jest options]\n\nBuilds the images and runs the tests of test/cluster in the cluster of KUBECONFIG, or in one that the programs in the folder\nCLUSTER_TOOLS (up, env, build-image) bring up.',
+    'npm run cluster [-- Jest options]\n\nBuilds the images and runs the tests of test/cluster in the cluster of KUBECONFIG, or in one that the programs in the folder\nCLUSTER_TOOLS (up, env, build-image) bring up. Clones that share a cluster name an image each: CLUSTER_IMAGE_TAG.',
   'kind-up':
     'npm run kind-up\n\nMakes the cluster of k8s/kind.yaml with kind and docker, or finds it, and says what comes next.',
   'kind-down': 'npm run kind-down\n\nTakes that cluster away, and all that is in it.',

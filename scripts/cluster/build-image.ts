@@ -7,8 +7,9 @@ import type { Source } from './source.ts';
 export interface ImageRequest {
   /** `name:tag` */
   name: string;
-  /** Built with the whole clone as its context; .dockerignore says what of it is seen. */
   dockerfile: string;
+  /** The folder that it is built from, the whole clone; .dockerignore says what of it is seen. */
+  context?: string;
   source: Source;
 }
 
@@ -28,7 +29,7 @@ export function buildImage(request: ImageRequest, env: NodeJS.ProcessEnv): strin
 
 /** Both take the same options, but for how the time of all files is set. */
 export function buildCommand(
-  { name, dockerfile, source }: ImageRequest,
+  { name, dockerfile, context = '.', source }: ImageRequest,
   idFile: string,
   env: NodeJS.ProcessEnv,
 ): [string, ...string[]] {
@@ -48,12 +49,12 @@ export function buildCommand(
   ];
   const tools = env['CLUSTER_TOOLS'];
   return tools
-    ? [join(tools, 'build-image'), '.', name, ...options, '--timestamp', String(source.epochSeconds)]
+    ? [join(tools, 'build-image'), context, name, ...options, '--timestamp', String(source.epochSeconds)]
     : [
         'docker',
         'buildx',
         'build',
-        '.',
+        context,
         ...options,
         '--output',
         `type=docker,name=${name},rewrite-timestamp=true`,

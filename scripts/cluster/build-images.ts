@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Artifact, readConfigurations } from '../skaffold/configuration.ts';
 import { buildImage } from './build-image.ts';
+import { IMAGE_TAG } from './image-tag.ts';
 import { hashOf, isKnown, remember } from './known-images.ts';
 import { describeSource } from './source.ts';
 
@@ -10,9 +11,10 @@ export function buildImages(env: NodeJS.ProcessEnv): boolean {
   return readConfigurations()
     .flatMap(({ build }) => build.artifacts)
     .every(({ image, docker }) => {
-      const name = `${image}:dev`;
+      const isOurs = image === 'largesse';
+      const name = `${image}:${isOurs ? IMAGE_TAG : 'dev'}`;
       const build = () => buildImage({ name, dockerfile: docker.dockerfile, source }, env) !== undefined;
-      if (image === 'largesse') return build();
+      if (isOurs) return build();
       const hash = hashOf(inputsOf(docker));
       if (isKnown(name, hash)) return true;
       if (!build()) return false;

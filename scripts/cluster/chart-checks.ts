@@ -39,6 +39,7 @@ export const CHECKS: readonly ChartCheck[] = [
   { name: 'P167 P168 P169: alerts fire and stay silent', needs: 'promtool', check: testAlerts },
   { name: 'kubeconform', needs: 'kubeconform', check: (tools) => each((values) => conforms(values, tools)) },
   { name: 'kube-score', needs: 'kube-score', check: () => each(scores) },
+  { name: 'kind reads k8s/kind.yaml', needs: 'kind', check: () => kindConfigProblem() },
   { name: 'README.md of the chart is what its values say', needs: 'helm-docs', check: isDocumented },
 ];
 

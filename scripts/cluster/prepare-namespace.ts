@@ -5,7 +5,7 @@ import { missingSecrets } from './secrets.ts';
 export function prepareNamespace(name: string): string[] {
   const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
-  kubectl(['apply', '--filename', '-'], JSON.stringify(namespace));
+  kubectl(['apply', '--server-side', '--force-conflicts', '--filename', '-'], JSON.stringify(namespace));
   const secrets = ['--namespace', name, 'get', 'secrets', '--output', 'json'];
   type Found = { items: { metadata: { name: string }; data?: Record<string, string> }[] };
   const { items } = JSON.parse(kubectl(secrets)) as Found;

@@ -1,3 +1,4 @@
+import { IMAGE_TAG } from '../../../scripts/cluster/image-tag.ts';
 import { prepareNamespace } from '../../../scripts/cluster/prepare-namespace.ts';
 import { readConfigurations, releaseOfLargesse } from '../../../scripts/skaffold/configuration.ts';
 import { helmArguments } from '../../../scripts/skaffold/helm-arguments.ts';
@@ -7,7 +8,7 @@ import { installDefinition } from './policies.ts';
 
 export const CHART = 'charts/largesse';
 /** As `npm run cluster` builds it. */
-const IMAGE = { artifact: 'largesse', repository: 'largesse', tag: 'dev' };
+const IMAGE = { artifact: 'largesse', repository: 'largesse', tag: IMAGE_TAG };
 
 /** PostgreSQL, an SQS emulator and a mail catcher, with the Secrets that lead to them: the manifests of skaffold.yaml. */
 export async function installSurroundings(namespace: Namespace): Promise<void> {

@@ -1,3 +1,5 @@
+import { IMAGE_TAG } from '../../../scripts/cluster/image-tag.ts';
+
 interface NodePodOptions {
   env?: Record<string, string>;
   labels?: Record<string, string>;
@@ -15,7 +17,7 @@ export function nodePod(name: string, script: string, { env = {}, labels = {} }:
       containers: [
         {
           name,
-          image: 'largesse:dev',
+          image: `largesse:${IMAGE_TAG}`,
           imagePullPolicy: 'IfNotPresent',
           args: ['--input-type=module', '--eval', script],
           env: Object.entries(env).map(([key, value]) => ({ name: key, value })),

@@ -7,8 +7,13 @@ export interface PortForward {
 }
 
 /** A way from here to a port of a Service, as any cluster offers it. */
-export async function forward(namespace: Namespace, service: string, port: number): Promise<PortForward> {
-  const args = ['--namespace', namespace.name, 'port-forward', `service/${service}`, `:${port}`];
+export async function forward(
+  namespace: Namespace,
+  service: string,
+  port: number,
+  type = 'service',
+): Promise<PortForward> {
+  const args = ['--namespace', namespace.name, 'port-forward', `${type}/${service}`, `:${port}`];
   const child = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const said = { text: '' };
