@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseAllDocuments, stringify } from 'yaml';
 import { intervalOf, NAMESPACE, promtoolTests, RELEASES, readAlertCases } from './alert-tests.ts';
+import { kindConfigProblem } from './kind-config.ts';
 
 export interface ChartCheck {
   name: string;
