@@ -1,11 +1,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { claimOutboxRows, deleteOutboxRows, type OutboxMessage } from '../database/queries/outbox.ts';
+import {
+  claimOutboxRows,
+  deleteOutboxRows,
+  type OutboxMessage,
+  recallOutboxRows,
+} from '../database/queries/outbox.ts';
 import { unparkOutboxRowsExcept } from '../database/queries/parked-outbox.ts';
 import type { OutboxRow } from '../domain/gifts/accept-gifts.ts';
 import { Batcher } from '../queue/batcher.ts';
 import { messageFaults } from '../queue/failure-owner.ts';
 import { Loop } from './loop.ts';
 import { keepUnsent, type RelayDeps, type Sent, sendRows } from './relay-send.ts';
+import { SweepStart } from './sweep-start.ts';
 
 export type RelayOptions = {
   sweepEveryMs?: number;
@@ -19,8 +25,8 @@ export type RelayOptions = {
   gatherMs?: number;
   /** how often a sweep begins with the oldest row there is, and finds what was committed late or given back */
   wholeEveryMs?: number;
-  /** how often rows are looked for that another release parked for no fault of their own */
-  unparkEveryMs?: number;
+  /** how often rows are looked for that wait for no good reason: parked for no fault of their own, or for a time far ahead */
+  releaseEveryMs?: number;
 };
 
 /** A row in memory for this long has gone stale: its lease ends soon, and a sweep will see to it. */
@@ -29,6 +35,8 @@ const staleMs = 5_000;
 const freshPauseMs = 2_000;
 /** One request that fails whole may have held one bad row; the second in a row says that SQS takes nothing. */
 const failuresUntilPause = 2;
+/** No lease and no pause of a row lasts nearly as long. */
+const farAheadSeconds = 600;
 /** Rows in memory beyond this many are left to the sweep: a slow SQS must not fill the memory. */
 const maxInHand = 10_000;
 
@@ -45,13 +53,11 @@ export class Relay {
   readonly #fresh: Batcher<InHand, undefined>;
   readonly #sent: Batcher<string, undefined>;
   readonly #sweep: Loop;
-  readonly #unpark: Loop;
+  readonly #start: SweepStart;
+  readonly #release: Loop;
   readonly #outside = AsyncLocalStorage.snapshot();
   #inHand = 0;
   #failuresInRow = 0;
-  /** Where a sweep goes on, on the clock of the database; null: at the oldest row. */
-  #sweptUntilMs: number | null = null;
-  #wholeAtMs = 0;
   #freshPausedUntil = 0;
   #stopped = false;
 
@@ -64,7 +70,7 @@ export class Relay {
       lanes: 3,
       gatherMs: 30,
       wholeEveryMs: 30_000,
-      unparkEveryMs: 30_000,
+      releaseEveryMs: 30_000,
       ...options,
     };
     this.#fresh = new Batcher({
@@ -85,13 +91,20 @@ export class Relay {
             next_try_ms: nextTryMs,
           }),
       });
+    this.#start = new SweepStart({
+      wholeEveryMs: this.#options.wholeEveryMs,
+      nowMs: () => performance.now(),
+    });
     this.#sweep = loop(this.#options.sweepEveryMs, (signal) => this.#sweepAll(signal));
-    this.#unpark = loop(this.#options.unparkEveryMs, () => this.#unparkInnocent());
+    this.#release = loop(this.#options.releaseEveryMs, async () => {
+      await this.#recall();
+      await this.#unparkInnocent();
+    });
   }
 
   start(): void {
     this.#sweep.start();
-    this.#unpark.start();
+    this.#release.start();
   }
 
   /** Takes over rows whose transaction has committed. Returns at once; what it can't take, the sweep finds. */
@@ -110,7 +123,7 @@ export class Relay {
   /** Ends the sweep, sends what is in memory, deletes what was sent. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await Promise.all([this.#sweep.stop(), this.#unpark.stop()]);
+    await Promise.all([this.#sweep.stop(), this.#release.stop()]);
     await this.#fresh.close();
     await this.#sent.close();
   }
@@ -161,15 +174,10 @@ export class Relay {
   }
 
   async #claim(db: RelayDeps['db'], queues: readonly string[], limit: number): Promise<OutboxMessage[]> {
-    if (performance.now() >= this.#wholeAtMs) {
-      this.#wholeAtMs = performance.now() + this.#options.wholeEveryMs;
-      this.#sweptUntilMs = null;
-    }
-    const [fromMs, round] = [this.#sweptUntilMs, this.#wholeAtMs];
+    const { fromMs, ended } = this.#start.next();
     const { leaseSeconds } = this.#options;
     const { rows, untilMs } = await claimOutboxRows(db, queues, { limit, leaseSeconds, fromMs });
-    // Lanes claim side by side, and how far they are counts unless it was begun anew meanwhile.
-    if (round === this.#wholeAtMs) this.#sweptUntilMs = Math.max(this.#sweptUntilMs ?? untilMs, untilMs);
+    ended(untilMs);
     return rows;
   }
 
@@ -178,6 +186,16 @@ export class Relay {
     if (isWhollyFailed(outcome)) this.#failuresInRow += 1;
     else if (outcome.sent.length > 0) this.#failuresInRow = 0;
     if (this.#failuresInRow >= failuresUntilPause) this.#freshPausedUntil = performance.now() + freshPauseMs;
+  }
+
+  async #recall(): Promise<void> {
+    const { db, queues, logger } = this.#deps;
+    const rows = await recallOutboxRows(db, queues, farAheadSeconds);
+    if (rows === 0) return;
+    logger.warn('messages of a time far ahead are sent now: the clock of the database was set back', {
+      event: 'outbox_rows_recalled',
+      rows,
+    });
   }
 
   /** A release that runs beside or ran before this one parks what it does not know and what SQS refuses for a while. */

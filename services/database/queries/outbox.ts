@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import type { Database } from '../schema.ts';
+import { now } from './now.ts';
 
 export type OutboxMessage = {
   id: string;
@@ -81,6 +82,27 @@ export async function postponeOutboxRows(
     update outbox set available_at = clock_timestamp() + make_interval(secs =>
       least(${mostSeconds}::float8, greatest(1, extract(epoch from clock_timestamp() - created_at)::float8)) * (0.5 + random() / 2))
     where id = any(${ids}::bigint[]) and parked_reason is null`.execute(db);
+}
+
+/**
+ * Makes due what lies further ahead than any lease or pause: it was written before the clock of the database was set back,
+ * and would wait until the clock is there again.
+ * @returns how many
+ */
+export async function recallOutboxRows(
+  db: Kysely<Database>,
+  queues: readonly string[],
+  beyondSeconds: number,
+): Promise<number> {
+  const { numAffectedRows } = await sql`
+    with ahead as materialized (
+      select id from outbox
+      where available_at > ${now} + make_interval(secs => ${beyondSeconds})
+        and parked_reason is null and queue = any(${queues}::text[])
+      for update skip locked
+    )
+    update outbox set available_at = clock_timestamp() from ahead where outbox.id = ahead.id`.execute(db);
+  return Number(numAffectedRows ?? 0);
 }
 
 /** Every scrape of every process asks: a count of a million rows took 0.4 s, and nobody acts otherwise on a million. */

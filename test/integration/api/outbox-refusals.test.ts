@@ -210,7 +210,7 @@ describe('what is parked', () => {
   });
 
   test('old and new side by side: what an old process parks while this one runs is sent soon', async () => {
-    const { queue } = await startPublishing(uniqueQueueName(), { unparkEveryMs: 50 });
+    const { queue } = await startPublishing(uniqueQueueName(), { releaseEveryMs: 50 });
     await write(queue, ['parked by the old one'], 'unknown_queue');
     await eventually(async () => expect(await bodiesIn(queue)).toEqual(['parked by the old one']));
   });
