@@ -4,6 +4,7 @@
  */
 import { buildImages } from './cluster/build-images.ts';
 import { findCluster } from './cluster/find-cluster.ts';
+import { buildMonitoringImage } from './cluster/monitoring-image.ts';
 import { runJest } from './testing/run-jest.ts';
 
 const WITHOUT_CLUSTER = 3;
@@ -15,7 +16,8 @@ if ('problem' in found) {
 } else {
   // Jest and what it starts find the same cluster.
   Object.assign(process.env, found.environment);
-  process.exitCode = buildImages(process.env)
-    ? await runJest('test/cluster/jest.config.js', process.argv.slice(2))
-    : 1;
+  process.exitCode =
+    buildImages(process.env) && buildMonitoringImage(process.env)
+      ? await runJest('test/cluster/jest.config.js', process.argv.slice(2))
+      : 1;
 }

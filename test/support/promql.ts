@@ -2,6 +2,8 @@ import type { SyntaxNode } from '@lezer/common';
 import { parser } from '@prometheus-io/lezer-promql';
 
 export interface Selector {
+  /** as it stands in the expression */
+  text: string;
   metric: string;
   matchers: { label: string; operator: string; value: string }[];
 }
@@ -36,6 +38,7 @@ export function readQuery(expression: string): Query {
 function selectorOf(node: SyntaxNode, textOf: (node: SyntaxNode) => string): Selector {
   const [name] = all(node, 'Identifier');
   return {
+    text: textOf(node),
     metric: name === undefined ? '' : textOf(name),
     matchers: [...all(node, 'UnquotedLabelMatcher'), ...all(node, 'QuotedLabelMatcher')].map((matcher) => {
       const [label, operator, value] = children(matcher).map(textOf);

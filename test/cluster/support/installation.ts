@@ -37,8 +37,9 @@ export async function upgradeAll(
   namespace: Namespace,
   settings: readonly string[] = [],
   chart = CHART,
+  name = 'largesse',
 ): Promise<void> {
-  const release = { ...releaseOfLargesse(undefined, namespace.name), chartPath: chart };
+  const release = { ...releaseOfLargesse(undefined, namespace.name), chartPath: chart, name };
   await helm(
     ...['upgrade', '--install', ...helmArguments(release, IMAGE), '--wait', '--timeout', '4m'],
     ...settings.flatMap((value) => ['--set', value]),

@@ -66,6 +66,19 @@ describe.each([...ofRules, ...ofDashboards])('%s', (_name, expr) => {
   });
 });
 
+test.each([...ofRules, ...ofDashboards])(
+  'P165: %s finds the buckets of Prometheus 2 and 3',
+  (_name, expr) => {
+    const bounds = readQuery(expr).selectors.flatMap(({ matchers }) =>
+      matchers.filter(({ label }) => label === 'le'),
+    );
+    for (const { operator, value } of bounds) {
+      const [plain = '', asFloat] = value.split('|');
+      expect({ operator, asFloat }).toEqual({ operator: '=~', asFloat: `${plain}[.]0` });
+    }
+  },
+);
+
 test.each(ofRules)('P165: %s looks at one release alone', (_name, expr) => {
   for (const { metric, matchers } of readQuery(expr).selectors) {
     const scope = matchers.filter(({ label, operator }) => operator === '=' && label.endsWith('namespace'));
