@@ -1,9 +1,9 @@
 import http, { type IncomingMessage } from 'node:http';
 import https, { type RequestOptions } from 'node:https';
-import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fullJitterMs } from '../../queue/backoff.ts';
 import type { Access } from './access.ts';
+import { objectIn, readAnswer } from './answer.ts';
 import { KubernetesError } from './kubernetes-error.ts';
 
 export type ApiRequest = {
@@ -35,10 +35,12 @@ export class ApiClient {
   async request<Answer>(request: ApiRequest): Promise<Answer> {
     try {
       const response = await this.#send(request, AbortSignal.timeout(this.#timeoutMs));
-      const body = await text(response);
+      const body = await readAnswer(response);
       const { statusCode = 0 } = response;
       if (statusCode < 200 || statusCode > 299) throw refused(response, body);
-      return JSON.parse(body) as Answer;
+      const answer = objectIn(body);
+      if (answer === null) throw notAnApiServer(this.#access, response);
+      return answer as Answer;
     } catch (error) {
       throw error instanceof KubernetesError ? error : unreachable(this.#access, error);
     }
@@ -74,7 +76,7 @@ export class ApiClient {
     const overdue = AbortSignal.timeout((watchSeconds + 10) * 1_000);
     const until = AbortSignal.any([signal, overdue]);
     const response = await this.#send({ method: 'GET', path, query: watch }, until);
-    if (response.statusCode !== 200) throw refused(response, await text(response));
+    if (response.statusCode !== 200) throw refused(response, await readAnswer(response));
     await new Promise<void>((resolve) => {
       for (const event of ['data', 'end', 'error', 'close'] as const) response.once(event, () => resolve());
     });
@@ -106,13 +108,18 @@ export class ApiClient {
       },
     };
     return new Promise<IncomingMessage>((resolve, reject) => {
-      protocolOf(this.#access).request(url, all, resolve).on('error', reject).end(content);
+      const request = protocolOf(this.#access).request(url, all, resolve).on('error', reject);
+      // One that is answered by another protocol ends with nothing else, whatever its signal says.
+      request.on('close', () => reject(closedUnanswered(this.#access))).end(content);
     });
   }
 }
 
 /** What a server asks for is heeded so far: a run has its own end to keep. */
 const longestPauseMs = 10_000;
+
+/** A webhook may say in a refusal whatever it likes, and it ends up in logs and in the status of policies. */
+const longestMessage = 1_000;
 
 /** A watch that nothing happens to ends after so long; a connection that died unnoticed, soon after. */
 const watchSeconds = 60;
@@ -134,15 +141,21 @@ function refused(response: IncomingMessage, body: string): KubernetesError {
 
 /** Proxies in between answer with pages of their own. */
 function readStatus(body: string): { reason?: string; message?: string } {
-  try {
-    const { reason, message } = JSON.parse(body) as Record<string, unknown>;
-    return {
-      ...(typeof reason === 'string' ? { reason } : {}),
-      ...(typeof message === 'string' ? { message } : {}),
-    };
-  } catch {
-    return {};
-  }
+  const { reason, message } = objectIn(body) ?? {};
+  return {
+    ...(typeof reason === 'string' ? { reason } : {}),
+    ...(typeof message === 'string' ? { message: message.slice(0, longestMessage) } : {}),
+  };
+}
+
+function notAnApiServer({ server }: Access, { statusCode, headers }: IncomingMessage): KubernetesError {
+  const message = `what answers at ${server.host} is no API server: ${statusCode} with ${headers['content-type'] ?? 'no type'}, and no object in it`;
+  return new KubernetesError({ reason: 'Unreachable', message });
+}
+
+function closedUnanswered({ server }: Access): KubernetesError {
+  const message = `the API server at ${server.host} closed the connection without an answer`;
+  return new KubernetesError({ reason: 'Unreachable', message });
 }
 
 function unreachable({ server }: Access, cause: unknown): KubernetesError {

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { KubernetesError } from './kubernetes-error.ts';
 import {
   givenBack,
   type LeaseObject,
@@ -16,9 +17,16 @@ export type LeadershipTimes = {
   /** its holder counts it as lost earlier, so that never two believe that they have it */
   holdSeconds: number;
   renewSeconds: number;
+  /** until the next look, after somebody was faster */
+  beatenSeconds: number;
 };
 
-const standardTimes: LeadershipTimes = { durationSeconds: 30, holdSeconds: 20, renewSeconds: 5 };
+const standardTimes: LeadershipTimes = {
+  durationSeconds: 30,
+  holdSeconds: 20,
+  renewSeconds: 5,
+  beatenSeconds: 0.5,
+};
 
 export type LeadershipOptions = {
   /** who we are, for people: pod and run */
@@ -27,6 +35,9 @@ export type LeadershipOptions = {
   onRenewalFailed: (error: unknown) => void;
   times?: LeadershipTimes;
 };
+
+/** Whoever is faster shows with the next look. A server, or a webhook in it, that refuses every write shows nobody. */
+const mostBeaten = 10;
 
 /**
  * Takes the Lease, or says who is alive in it. A holder that died is waited for, for as long as its Lease says.
@@ -38,7 +49,7 @@ export async function takeLeadership(
 ): Promise<{ leadership: Leadership } | { heldBy: string }> {
   const { identity, times = standardTimes, signal } = options;
   let first: Sighting | null = null;
-  for (;;) {
+  for (let beaten = 0; beaten < mostBeaten; ) {
     const lease = await leases.find({ tries: 4 });
     first ??= { spec: lease?.spec, atMs: performance.now() };
     const step = stepTowardsLease(first, lease?.spec, performance.now());
@@ -48,10 +59,14 @@ export async function takeLeadership(
       const askedAtMs = performance.now();
       const spec = takenBy(lease?.spec, identity, times.durationSeconds, new Date());
       const taken = await (lease === null ? leases.create(spec) : leases.replace(lease, spec));
-      // Else somebody was faster, and the next look shows a Lease that was not there at the first.
       if (taken !== null) return { leadership: new Leadership(leases, taken, askedAtMs, options) };
+      // Somebody was faster, and the next look shows a Lease that was not there at the first.
+      beaten += 1;
+      await wait(times.beatenSeconds * 1_000, undefined, { signal });
     }
   }
+  const message = `the Lease ${leases.name} can't be taken: each of ${mostBeaten} writes was answered as if somebody had been faster`;
+  throw new KubernetesError({ status: 409, reason: 'Conflict', message });
 }
 
 /** The right to reconcile alone, for as long as the API server confirms it. Prolongs itself until `release`. */

@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 /** A `coordination.k8s.io/v1` Lease, as far as we read and write it. */
 export type LeaseObject = {
   metadata: { name: string; namespace: string; resourceVersion?: string };
@@ -5,13 +7,38 @@ export type LeaseObject = {
 };
 
 export type LeaseSpec = {
-  holderIdentity?: string;
-  leaseDurationSeconds?: number;
-  acquireTime?: string;
-  renewTime?: string;
+  holderIdentity?: string | undefined;
+  leaseDurationSeconds?: number | undefined;
+  acquireTime?: string | undefined;
+  renewTime?: string | undefined;
   /** grows with every change of hands */
-  leaseTransitions?: number;
+  leaseTransitions?: number | undefined;
 };
+
+/** What means nothing counts as not said; fields that we do not know stay. */
+const writtenSpec = z
+  .looseObject({
+    holderIdentity: z.string().optional().catch(undefined),
+    leaseDurationSeconds: z.int().positive().optional().catch(undefined),
+    acquireTime: z.string().optional().catch(undefined),
+    renewTime: z.string().optional().catch(undefined),
+    leaseTransitions: z.int().nonnegative().optional().catch(undefined),
+  })
+  .catch({});
+
+/**
+ * An API server lets nobody write any other; what stands in between may answer what it likes, and of a duration that is no number
+ * came a look every millisecond. Pure.
+ */
+export function readLease({
+  spec,
+  ...rest
+}: {
+  metadata: LeaseObject['metadata'];
+  spec?: unknown;
+}): LeaseObject {
+  return spec === undefined ? rest : { ...rest, spec: writtenSpec.parse(spec) };
+}
 
 /** What a Lease was when it was seen first, and when, on the clock of `performance.now()`. Undefined: there was none. */
 export type Sighting = { spec: LeaseSpec | undefined; atMs: number };

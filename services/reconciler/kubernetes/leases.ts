@@ -1,6 +1,6 @@
 import type { ApiClient } from './api-client.ts';
 import { hasStatus, KubernetesError } from './kubernetes-error.ts';
-import type { LeaseObject, LeaseSpec } from './lease-record.ts';
+import { type LeaseObject, type LeaseSpec, readLease } from './lease-record.ts';
 
 /** The three requests on one Lease. */
 export class Leases {
@@ -20,7 +20,7 @@ export class Leases {
   async find({ tries = 1 } = {}): Promise<LeaseObject | null> {
     const find = () => this.#client.request<LeaseObject>({ method: 'GET', path: this.#path });
     try {
-      return await this.#client.insist(find, { tries });
+      return readLease(await this.#client.insist(find, { tries }));
     } catch (error) {
       if (hasStatus(error, 404)) return null;
       throw error;

@@ -8,7 +8,7 @@ import { accessTo } from '../support/policies.ts';
 import { type Wire, wireTo } from '../support/wire.ts';
 
 /** Shorter than in production, in the same proportions. */
-const times = { durationSeconds: 6, holdSeconds: 4, renewSeconds: 1 };
+const times = { durationSeconds: 6, holdSeconds: 4, renewSeconds: 1, beatenSeconds: 0.5 };
 const NAME = 'largesse-reconciler';
 
 let namespace: Namespace;

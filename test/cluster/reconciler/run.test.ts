@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 
 /** Shorter than in production, in the same proportions. */
-const times = { durationSeconds: 6, holdSeconds: 4, renewSeconds: 1 };
+const times = { durationSeconds: 6, holdSeconds: 4, renewSeconds: 1, beatenSeconds: 0.5 };
 
 /** One process, so to speak. @returns its exit code */
 function reconciler(way: Access = access): Promise<number> {

@@ -12,7 +12,7 @@ const take = (client: ConstructorParameters<typeof Leases>[0]) =>
     identity,
     signal: new AbortController().signal,
     onRenewalFailed: () => undefined,
-    times: { durationSeconds: 6, holdSeconds: 4, renewSeconds },
+    times: { durationSeconds: 6, holdSeconds: 4, renewSeconds, beatenSeconds: 0.001 },
   });
 
 describe('who wants the Lease', () => {
@@ -26,6 +26,27 @@ describe('who wants the Lease', () => {
       message: 'no Lease can be made in namespace gifts: namespaces "gifts" not found',
     });
   });
+
+  test.each<[string, ApiRequest['method'], number, object | null]>([
+    ['each making', 'POST', 409, null],
+    ['each change', 'PUT', 409, { metadata: { name: 'largesse-reconciler' }, spec: {} }],
+    ['each change, by a server that no longer knows it', 'PUT', 404, { metadata: {}, spec: {} }],
+  ])(
+    'is refused %s as if somebody were faster, and stops after ten',
+    async (_what, writing, status, lease) => {
+      const server = await servedBy(({ method }) => {
+        if (method === writing) return { status, body: {} };
+        return lease === null ? { status: 404, body: {} } : { status: 200, body: lease };
+      });
+      const error = await take(server.client).catch((caught: unknown) => caught);
+      await server.close();
+      expect(server.asked.filter(({ method }) => method === writing)).toHaveLength(10);
+      expect(explainFailure(error, { databaseUrl: '', sqsEndpoint: undefined })).toMatchObject({
+        outcome: 'needs_person',
+        message: expect.stringContaining('each of 10 writes was answered as if somebody had been faster'),
+      });
+    },
+  );
 
   test('has given it back when a renewal is under way at that moment: that one is the last', async () => {
     let lease: object | null = null;

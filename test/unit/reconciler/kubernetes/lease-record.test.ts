@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import {
   givenBack,
   type LeaseSpec,
+  readLease,
   renewed,
   type Sighting,
   stepTowardsLease,
@@ -10,6 +11,7 @@ import {
 
 const at = (second: number) => new Date(Date.UTC(2026, 10, 28, 12, 0, second));
 const held: LeaseSpec = takenBy(undefined, 'first', 30, at(0));
+const metadata = { name: 'lease', namespace: 'gifts' };
 const seenAt = (atMs: number, spec: LeaseSpec | undefined = held): Sighting => ({ spec, atMs });
 
 describe('a Lease', () => {
@@ -40,6 +42,25 @@ describe('a Lease', () => {
       const absurd: LeaseSpec = { ...held, leaseDurationSeconds, renewTime: '9999-12-31T23:59:59.000000Z' };
       expect(stepTowardsLease(seenAt(0, absurd), absurd, 59_999)).toEqual({ kind: 'wait', ms: 1 });
       expect(stepTowardsLease(seenAt(0, absurd), absurd, 60_000)).toEqual({ kind: 'take' });
+    },
+  );
+
+  test.each([0, -5, Number.NaN, 1.5, 'soon', null, {}])(
+    'that is said to last %p lasts as long as one that does not say it: a living holder keeps it',
+    (leaseDurationSeconds) => {
+      const { spec } = readLease({ metadata, spec: { ...held, leaseDurationSeconds, strategy: 'x' } });
+      expect(spec).toMatchObject({ holderIdentity: 'first', strategy: 'x' });
+      expect(stepTowardsLease(seenAt(0, spec), spec, 29_000)).toEqual({ kind: 'wait', ms: 1_000 });
+      expect(stepTowardsLease(seenAt(0, spec), spec, 30_000)).toEqual({ kind: 'take' });
+    },
+  );
+
+  test.each([null, 'x', 7, [], { holderIdentity: null, leaseTransitions: 'five', renewTime: 9 }])(
+    'whose content is %p is one without a holder',
+    (written) => {
+      const { spec } = readLease({ metadata, spec: written });
+      expect(stepTowardsLease(seenAt(0, spec), spec, 0)).toEqual({ kind: 'take' });
+      expect(takenBy(spec, 'second', 30, at(0)).leaseTransitions).toBe(1);
     },
   );
 
