@@ -23,7 +23,7 @@ describe('P64: the chart as Argo CD sees it', () => {
     await installSurroundings(namespace);
     await installDefinition();
   });
-  afterAll(() => namespace.remove());
+  afterAll(() => namespace?.remove());
 
   test('what a hook needs is applied in a wave before it, and nothing of it is an ordinary object', async () => {
     const waves = wavesOf(await render());
