@@ -227,6 +227,20 @@ describe('P48: the store', () => {
     }
   });
 
+  test('a thousand networks at once take a hundred budgets at a time: locks come out of a memory that all sessions share', async () => {
+    await start({});
+    const policies = { ip: perMinute(10), key: perMinute(10), claim: perMinute(10) };
+    const limits = createRateLimits(api.database, { policies, timeoutMs: 20_000 });
+    const verdicts = await Promise.all(
+      Array.from({ length: 1_000 }, (_, network) => limits.ip.consume(`network ${network}`)),
+    );
+    expect(verdicts.filter(({ allowed }) => allowed)).toHaveLength(1_000);
+    const { rows } = await api.database.pool.query<{ together: number }>(
+      'select count(*)::int as together from budgets group by xmin::text',
+    );
+    expect(Math.max(...rows.map(({ together }) => together))).toBe(100);
+  });
+
   test('P48: two processes share one budget', async () => {
     await start({});
     const policies = { ip: perMinute(10), key: perMinute(10), claim: perMinute(10) };
