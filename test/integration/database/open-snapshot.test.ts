@@ -38,6 +38,19 @@ describe('P21: while a snapshot stays open elsewhere, so that nothing that is de
     expect(await pagesOf(take)).toBeLessThan(first * 2);
   });
 
+  test('a budget that ended is taken from at the price of a new one, however often it was', async () => {
+    const take = (key: string) => (db: Kysely<Database>) =>
+      takePoints(db, [{ key, points: 1, quota: 100_000, slotMs: 1_000 }]);
+    const first = await pagesOf(take('new'));
+    // As takings leave them, and the look for ended ones.
+    await sql`
+      insert into budgets (key, seq, points, expire, quota, slot_ms, slot, oldest_slot, counts)
+      select 'ended', (extract(epoch from now()) * 1000000)::bigint - 600000000 - n, 1, 1, 100000, 1000, 0, 0, '{1}'
+      from generate_series(1, 5000) n`.execute(database.db);
+    await sql`delete from budgets where key = 'ended'`.execute(database.db);
+    expect(await pagesOf(take('ended'))).toBeLessThan(first * 2);
+  });
+
   test('a gift of one sender is accepted at the same price, however many came before', async () => {
     const sender = await fundedSender(database.db, 100_000_000);
     const acceptOne = () => accept(database.db, [draftGift(sender)]);
