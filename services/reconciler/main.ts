@@ -101,6 +101,7 @@ async function clusterOptions(
     }),
     leaseName: config.RECONCILER_LEASE_NAME,
     selector: config.DEAD_LETTER_POLICY_SELECTOR,
+    policyWaitSeconds: config.DEAD_LETTER_POLICY_WAIT_SECONDS,
     runId: newUuid(),
     log,
     signal,

@@ -1,7 +1,11 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { FoundPolicy, PolicySource } from './found-policy.ts';
 import { type ClusterOptions, openCluster } from './kubernetes/open-cluster.ts';
 import type { ReconcilerDeps } from './run.ts';
 import { type RunPoliciesOptions, runPolicies } from './run-policies.ts';
 import { exitCodes } from './run-report.ts';
+
+const LOOK_AGAIN_MS = 1_000;
 
 /**
  * All policies of the namespace, under the Lease.
@@ -23,7 +27,7 @@ export async function runInCluster(
     return exitCodes.again;
   }
   try {
-    const policies = await opened.source.load();
+    const policies = await awaitPolicies(opened.source, cluster);
     if (policies.length > 0) return await runPolicies(deps, policies, { ...options, right: opened.right });
     const { namespace } = cluster.access;
     log.error(
@@ -33,5 +37,21 @@ export async function runInCluster(
     return exitCodes.needs_person;
   } finally {
     await opened.close();
+  }
+}
+
+/**
+ * Those of a new installation are made after its CronJob: a run that comes in between is early, which is no reason to call
+ * a person. @returns none where there are none for as long as that may take
+ */
+async function awaitPolicies(
+  source: PolicySource,
+  { policyWaitSeconds, signal }: ClusterOptions,
+): Promise<FoundPolicy[]> {
+  const untilMs = performance.now() + policyWaitSeconds * 1_000;
+  for (;;) {
+    const policies = await source.load();
+    if (policies.length > 0 || signal.aborted || performance.now() >= untilMs) return policies;
+    await pause(LOOK_AGAIN_MS, undefined, { signal }).catch(() => undefined);
   }
 }

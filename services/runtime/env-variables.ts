@@ -189,6 +189,9 @@ export const deadLetterPolicyEnv = {
     .describe(
       'Set a label selector where several reconcilers share a namespace: app.kubernetes.io/instance=…',
     ),
+  DEAD_LETTER_POLICY_WAIT_SECONDS: wholeNumber(0, 600)
+    .default(30)
+    .describe('For how long a run looks again where it finds no DeadLetterPolicy object, 0 to 600.'),
 };
 
 /** Set by kubelet in every pod, but for the first two. */

@@ -12,6 +12,8 @@ export type ClusterOptions = {
   leaseName: string;
   /** label selector of the policies; without it, all of the namespace */
   selector: string | undefined;
+  /** for how long a namespace without a policy is looked at again */
+  policyWaitSeconds: number;
   /** uuid of this process's run */
   runId: string;
   log: Logger;

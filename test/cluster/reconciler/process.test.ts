@@ -57,6 +57,7 @@ async function reconciler(env: Record<string, string> = {}) {
     GIFTS_QUEUE_NAME: scene.queue.name,
     DEAD_LETTER_POLICY_SOURCE: 'kubernetes',
     KUBECONFIG: await kubeconfig(),
+    DEAD_LETTER_POLICY_WAIT_SECONDS: '1',
     ...env,
   });
 }

@@ -40,18 +40,22 @@ afterAll(async () => {
 /** Shorter than in production, in the same proportions. */
 const times = { durationSeconds: 6, holdSeconds: 4, renewSeconds: 1, beatenSeconds: 0.5 };
 
+type Options = { leaseName?: string; selector?: string; policyWaitSeconds?: number };
+
 /** One process, so to speak. @returns its exit code */
-function reconciler(way: Access = access): Promise<number> {
+function reconciler(way: Access = access, options: Options = {}): Promise<number> {
   const { signal } = new AbortController();
   const log = scene.deps.log;
   const cluster = {
     access: way,
     leaseName: 'largesse-reconciler',
     selector: undefined,
+    policyWaitSeconds: 0,
     runId: newUuid(),
     log,
     signal,
     times,
+    ...options,
   };
   return runInCluster(scene.deps, cluster, {
     queueNames: { gifts: scene.queue.name },
@@ -244,6 +248,35 @@ describe('a run in a cluster', () => {
       reason: 'Invalid',
       message: 'spec.queue: "gifts" has policy gifts already; keep one of them',
     });
+  });
+
+  test('a run that comes before the policies of its installation waits for them', async () => {
+    const ids = await dead(3);
+    const early = reconciler(access, { policyWaitSeconds: 60 });
+    await eventually(async () => expect(await namespace.kubectl('get', 'leases')).toContain('reconciler'));
+    await namespace.apply([gifts()]);
+    expect(await early).toBe(0);
+    expect((await contents(scene, 'queue')).ready).toEqual(ids);
+    expect(logged('no_policies')).toEqual([]);
+  });
+
+  test('P40: of two installations in a namespace each goes by its own policies, under its own Lease, while the other works', async () => {
+    const ids = await dead(20);
+    const of = (instance: string, changes: object) => ({
+      ...gifts(changes, 10),
+      metadata: { name: instance, labels: { 'app.kubernetes.io/instance': instance } },
+    });
+    await namespace.apply([of('one', {}), of('other', { suspend: true })]);
+    const installation = (name: string) =>
+      reconciler(access, { leaseName: name, selector: `app.kubernetes.io/instance=${name}` });
+    const one = installation('one');
+    await begun();
+    expect(await installation('other')).toBe(0);
+    expect(await one).toBe(0);
+    expect((await contents(scene, 'queue')).ready).toEqual(ids);
+    expect(await stored('one')).toMatchObject({ status: { lastRun: { redriven: 20 } } });
+    expect(conditionOf(await stored('other'), 'Ready')).toMatchObject({ reason: 'Suspended' });
+    expect(logged('lease_held')).toEqual([]);
   });
 
   test('a namespace without a policy is told: nobody looks at its dead letters', async () => {
