@@ -8,7 +8,7 @@ export interface ImageRequest {
   /** `name:tag` */
   name: string;
   dockerfile: string;
-  /** The folder that it is built from, the whole clone; .dockerignore says what of it is seen. */
+  /** Folder that the Dockerfile copies from: the clone, if no other. Its .dockerignore says what of it is seen. */
   context?: string;
   source: Source;
 }
@@ -46,6 +46,12 @@ export function buildCommand(
     '--iidfile',
     idFile,
     ...Object.entries(values).flatMap(([key, value]) => ['--build-arg', `${key}=${value}`]),
+    // The Dockerfile makes labels of the same, but buildah takes a label from its cache though the argument in it changed.
+    ...Object.entries({
+      version: source.version,
+      revision: source.revision,
+      created: values.CREATED,
+    }).flatMap(([key, value]) => ['--label', `org.opencontainers.image.${key}=${value}`]),
   ];
   const tools = env['CLUSTER_TOOLS'];
   return tools

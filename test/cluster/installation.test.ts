@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parseDocument } from 'yaml';
 import { secret } from '../../scripts/cluster/secrets.ts';
+import { type ColdStarts, coldStartScript, describeColdStarts } from '../support/cold-starts.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Api, openApi } from './support/api.ts';
 import { helm, run } from './support/command.ts';
@@ -38,6 +39,19 @@ describe('an installation, from nothing to nothing', () => {
     // One mail at a time per pod, so that a thousand gifts last until the second pod is there.
     await upgradeAll(namespace, ['consumers.gifts.settings.SMTP_MAX_CONNECTIONS=1']);
     [api, mails] = await Promise.all([openApi(namespace), openMails(namespace)]);
+  });
+
+  test('a role starts with what V8 compiled when the image was built; what that costs is printed', async () => {
+    const inPod = (...args: string[]) =>
+      namespace.kubectl('exec', 'deployment/largesse-api', '--', 'node', ...args);
+    const starts = JSON.parse(await inPod('--input-type=module', '--eval', coldStartScript)) as ColdStarts;
+    process.stderr.write(`cold starts in a pod:\n${describeColdStarts(starts)}\n`);
+    const found = "process.stdout.write(String(require('node:module').getCompileCacheDir()))";
+    if ((await inPod('--eval', found)) === 'undefined')
+      process.stderr.write(
+        'NOT RUN: the processor of this node has other features than that of the builder\n',
+      );
+    else expect(starts['reconciler']?.memoryMib).toBeLessThan(80);
   });
 
   test('P27: an empty queue has no consumer', async () => {
@@ -75,7 +89,7 @@ describe('an installation, from nothing to nothing', () => {
     const spec = ['spec', 'versions', 0, 'schema', 'openAPIV3Schema', 'properties', 'spec', 'properties'];
     definition.setIn([...spec, 'note'], { type: 'string' });
     writeFileSync(file, definition.toString());
-    await upgradeAll(namespace, [], chart);
+    await upgradeAll(namespace, [], { chart });
     const change = JSON.stringify({ spec: { note: 'kept' } });
     // The API server takes up a changed definition a moment after it has it, and drops the field until then.
     await eventually(async () => {

@@ -46,6 +46,30 @@ describe('what an operator does with KEDA', () => {
     await watch.close();
   });
 
+  test('P70: a changed queueLength takes no consumer away while there is work', async () => {
+    // Mails wait for their server, and the queue stays as long as it is.
+    await namespace.kubectl('scale', 'deployment/mail', '--replicas=0');
+    for (let gift = 0; gift < 60; gift += 1) await api.send(`waiting-${gift}@example.com`);
+    const watch = await watchReplicas(namespace, CONSUMER);
+    const replicas = () => watch.seen.map((each) => each.replicas);
+    await eventually(() => expect(replicas().at(-1)).toBe(2), patient);
+    const before = replicas().length;
+    const shorter = [{ op: 'replace', path: '/spec/triggers/0/metadata/queueLength', value: '25' }];
+    await namespace.kubectl(
+      'patch',
+      'scaledobject',
+      CONSUMER,
+      '--type=json',
+      '--patch',
+      JSON.stringify(shorter),
+    );
+    await eventually(() => expect(replicas().at(-1)).toBe(3), patient);
+    expect(replicas().slice(before)).toEqual([3]);
+    await watch.close();
+    await namespace.kubectl('scale', 'deployment/mail', '--replicas=1');
+    await namespace.kubectl('rollout', 'status', 'deployment/mail', '--timeout=120s');
+  });
+
   test('P30: while the queue can not be read, who works on it is not ended', async () => {
     await api.send('reader@example.com');
     await eventually(async () => expect(await pods()).not.toBe(''), patient);

@@ -4,7 +4,7 @@ import { dashboards, type Rule } from '../support/chart-monitoring.ts';
 import { eventually } from '../support/eventually.ts';
 import { readQuery } from '../support/promql.ts';
 import { type Api, openApi } from './support/api.ts';
-import { CHART, installSurroundings, upgradeAll } from './support/installation.ts';
+import { installSurroundings, upgradeAll } from './support/installation.ts';
 import { createNamespace, type Namespace } from './support/namespace.ts';
 import { installDefinition } from './support/policies.ts';
 import { installOperatorKinds, type Prometheus, type Sample, startPrometheus } from './support/prometheus.ts';
@@ -186,8 +186,7 @@ type RuleObject = { metadata: { name: string }; spec: { groups: { name: string; 
         'monitoring.dashboards.enabled=true',
         'networkPolicy.ingress.metrics[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=largesse-seer',
       ],
-      CHART,
-      release,
+      { name: release },
     );
   }
 

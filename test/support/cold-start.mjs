@@ -2,7 +2,7 @@
 // starts. Run by Node in the folder of the bundles' folder, here or in a pod; prints JSON, by role.
 import { spawnSync } from 'node:child_process';
 
-const STARTS = 12;
+const STARTS = 6;
 const tell = `process.once('exit', () => {
   const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
   process.stderr.write('\\n@' + (userCPUTime + systemCPUTime) / 1e3 + ' ' + maxRSS / 1024);

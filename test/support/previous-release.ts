@@ -10,7 +10,7 @@ const run = promisify(execFile);
 const root = resolve(import.meta.dirname, '../..');
 
 /** The commit before this release: its processes run beside ours during every upgrade. */
-const previousRelease = '3f2c4f123898ba5d9e112d0ddf3e1de8fbba62b6';
+export const previousRelease = '3f2c4f123898ba5d9e112d0ddf3e1de8fbba62b6';
 
 /**
  * A folder with the sources of the release before this one, out of our own history, and the dependencies of its own lock

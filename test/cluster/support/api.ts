@@ -9,6 +9,8 @@ export interface Gift {
 }
 
 export interface Api {
+  /** Of its sender. */
+  key: string;
   /** One gift to `address`; the idempotency key is the address. */
   send: (address: string) => Promise<Gift>;
   /** The state of every gift of this sender. */
@@ -19,10 +21,15 @@ export interface Api {
 
 /** The API of an installation, and a sender who has money there. */
 export async function openApi(namespace: Namespace, amountMinor = 10_000_000): Promise<Api> {
-  const { key } = await createSender(namespace, amountMinor);
+  return reachApi(namespace, (await createSender(namespace, amountMinor)).key);
+}
+
+/** One pod of it: when that ends, the way there does. */
+export async function reachApi(namespace: Namespace, key: string): Promise<Api> {
   const way = await forward(namespace, 'largesse-api', 80);
   const ask = <T>(path: string, init: RequestInit = {}) => request<T>(way, key, path, init);
   return {
+    key,
     ask,
     // A busy machine answers 503 and says how to go on: the same request, with the same key, is one gift.
     send: (address) =>

@@ -1,14 +1,12 @@
-import { IMAGE_TAG } from '../../../scripts/cluster/image-tag.ts';
 import { prepareNamespace } from '../../../scripts/cluster/prepare-namespace.ts';
 import { readConfigurations, releaseOfLargesse } from '../../../scripts/skaffold/configuration.ts';
 import { helmArguments } from '../../../scripts/skaffold/helm-arguments.ts';
 import { helm } from './command.ts';
+import { CURRENT } from './images.ts';
 import type { Namespace } from './namespace.ts';
 import { installDefinition } from './policies.ts';
 
 export const CHART = 'charts/largesse';
-/** As `npm run cluster` builds it. */
-const IMAGE = { artifact: 'largesse', repository: 'largesse', tag: IMAGE_TAG };
 
 /** PostgreSQL, an SQS emulator and a mail catcher, with the Secrets that lead to them: the manifests of skaffold.yaml. */
 export async function installSurroundings(namespace: Namespace): Promise<void> {
@@ -27,21 +25,24 @@ export async function installSurroundings(namespace: Namespace): Promise<void> {
  * The release of skaffold.yaml, and `settings` (`key=value`) over it. It is named largesse, and so are its objects. The
  * definition of policies is the cluster's, so it is no release's.
  */
-export async function upgrade(namespace: Namespace, settings: readonly string[] = []): Promise<void> {
+export async function upgrade(
+  namespace: Namespace,
+  settings: readonly string[] = [],
+  image = CURRENT,
+): Promise<void> {
   await installDefinition();
-  await upgradeAll(namespace, ['crds.enabled=false', ...settings]);
+  await upgradeAll(namespace, ['crds.enabled=false', ...settings], { image });
 }
 
 /** The definition, too, as the only release of a cluster does. */
 export async function upgradeAll(
   namespace: Namespace,
   settings: readonly string[] = [],
-  chart = CHART,
-  name = 'largesse',
+  { chart = CHART, name = 'largesse', image = CURRENT } = {},
 ): Promise<void> {
   const release = { ...releaseOfLargesse(undefined, namespace.name), chartPath: chart, name };
   await helm(
-    ...['upgrade', '--install', ...helmArguments(release, IMAGE), '--wait', '--timeout', '4m'],
+    ...['upgrade', '--install', ...helmArguments(release, image), '--wait', '--timeout', '4m'],
     ...settings.flatMap((value) => ['--set', value]),
   );
 }

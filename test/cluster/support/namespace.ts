@@ -10,13 +10,16 @@ export interface Namespace {
   remove: () => Promise<void>;
 }
 
-/** Empty, and it admits only what keeps to the restricted Pod Security Standard. What a killed run left of it is removed first. */
+/**
+ * Empty, and it admits only what keeps to the restricted Pod Security Standard. What a run of before left of it is removed first, and waited for:
+ * at the end nobody waits, for pods that take their time to end while the next test begins.
+ */
 export async function createNamespace(name: string): Promise<Namespace> {
-  const remove = async () => {
-    await run('kubectl', ['delete', 'namespace', name, '--ignore-not-found', '--wait', '--timeout=120s']);
+  const remove = async (...how: string[]) => {
+    await run('kubectl', ['delete', 'namespace', name, '--ignore-not-found', ...how]);
   };
   const kubectl = (...args: string[]) => run('kubectl', ['--namespace', name, ...args]);
-  await remove();
+  await remove('--wait', '--timeout=120s');
   await run('kubectl', ['create', 'namespace', name]);
   await run('kubectl', ['label', 'namespace', name, 'pod-security.kubernetes.io/enforce=restricted']);
   return {
@@ -27,6 +30,6 @@ export async function createNamespace(name: string): Promise<Namespace> {
       const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
       await run('kubectl', ['--namespace', name, 'apply', '--filename', '-'], list);
     },
-    remove,
+    remove: () => remove('--wait=false'),
   };
 }

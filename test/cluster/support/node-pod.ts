@@ -1,4 +1,4 @@
-import { IMAGE_TAG } from '../../../scripts/cluster/image-tag.ts';
+import { CURRENT } from './images.ts';
 
 interface NodePodOptions {
   env?: Record<string, string>;
@@ -17,7 +17,7 @@ export function nodePod(name: string, script: string, { env = {}, labels = {} }:
       containers: [
         {
           name,
-          image: `largesse:${IMAGE_TAG}`,
+          image: `${CURRENT.repository}:${CURRENT.tag}`,
           imagePullPolicy: 'IfNotPresent',
           args: ['--input-type=module', '--eval', script],
           env: Object.entries(env).map(([key, value]) => ({ name: key, value })),

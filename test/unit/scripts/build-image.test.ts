@@ -18,6 +18,8 @@ describe('the same source is the same image: nothing of it is the time of the bu
         'VERSION=0.1.0',
         'REVISION=abc-dirty',
         'CREATED=2026-11-28T00:00:00.000Z',
+        'org.opencontainers.image.version=0.1.0',
+        'org.opencontainers.image.revision=abc-dirty',
       ]),
     );
   });
