@@ -107,13 +107,18 @@ const outcomes: Record<RunOutcome, Pick<Judged, 'status' | 'reason'>> = {
   needs_person: { status: 'False', reason: 'NeedsPerson' },
 };
 
-function succeeded({ outcome, reasons }: RunReport): Judged {
-  const message = reasons.length > 0 ? shortened(reasons.join('; ')) : 'nothing is left to do';
+function succeeded({ outcome, reasons, counts }: RunReport): Judged {
+  const message = reasons.length > 0 ? shortened(reasons.join('; ')) : nothingLeft(counts);
   return {
     type: 'Succeeded',
     ...outcomes[outcome],
     message: outcome === 'suspended' ? 'no run while suspended' : message,
   };
+}
+
+function nothingLeft({ waiting }: RunReport['counts']): string {
+  if (waiting === 0) return 'nothing is left to do';
+  return `nothing is left to do now; ${waiting} wait until a rule matches them, as when they are older than its minAge`;
 }
 
 function circuitClosed({ circuit }: RunReport, previous: PolicyStatus | null): Judged {

@@ -49,6 +49,15 @@ describe('status', () => {
     expect(of(broken, 'Ready')?.lastTransitionTime).toBe(at(1).toISOString());
   });
 
+  test('says that what no rule matches yet waits, beside that nothing is left to do', () => {
+    const { counts } = report();
+    expect(of(statusAfter(null, report(), 1), 'Succeeded')?.message).toBe('nothing is left to do');
+    const waiting = report({ counts: { ...counts, waiting: 3 } });
+    expect(of(statusAfter(null, waiting, 1), 'Succeeded')?.message).toBe(
+      'nothing is left to do now; 3 wait until a rule matches them, as when they are older than its minAge',
+    );
+  });
+
   test('a run that was refused or suspended leaves what the last one saw', () => {
     const first = statusAfter(null, report({ finishedAt: at(1) }), 1);
     const run = { id: 'run', policy: standardPolicy(), dryRun: false, startedAt: at(2) };
