@@ -1,8 +1,8 @@
 /**
- * `npm run dev-sender -- NAMESPACE`: a sender with 10,000 euros and a key in the Secret largesse-test, made once, and what can be done with
- * them. skaffold runs it after it has deployed; `helm test largesse` uses the key.
+ * `npm run dev-sender -- NAMESPACE`: a sender with 10,000 euros and a key in the Secret largesse-test, made once for a database, and what can be
+ * done with them. skaffold runs it after it has deployed; `helm test largesse` uses the key.
  */
-import { createSender } from './cluster/create-sender.ts';
+import { createSender, knowsKey } from './cluster/create-sender.ts';
 import { kubectl, orSay } from './cluster/kubectl.ts';
 import { secret } from './cluster/secrets.ts';
 import { NAMESPACE } from './skaffold/configuration.ts';
@@ -15,13 +15,13 @@ const within = async (...args: string[]) => kubectl(['--namespace', namespace, .
 await orSay(async () => {
   const show = ['get', 'secret', SECRET, '--ignore-not-found', '--output', 'jsonpath={.data.apiKey}'];
   const kept = Buffer.from(await within(...show), 'base64').toString();
-  tell(kept || (await makeKey()));
+  tell(kept && (await knowsKey(within, kept)) ? kept : await makeKey());
 });
 
 async function makeKey(): Promise<string> {
   const made = await createSender(within, 'Developer', 1_000_000);
   const list = JSON.stringify(secret(SECRET, { apiKey: made.key }));
-  kubectl(['--namespace', namespace, 'create', '--filename', '-'], list);
+  kubectl(['--namespace', namespace, 'apply', '--server-side', '--force-conflicts', '--filename', '-'], list);
   return made.key;
 }
 

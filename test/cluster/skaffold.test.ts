@@ -139,7 +139,9 @@ describe('what skaffold.yaml says, step by step', () => {
     }
   });
 
-  test('profile ci: as many replicas as in production, and it ends when a gift has arrived', async () => {
+  test('profile ci: as many replicas as in production, and it ends when a gift has arrived, also in a database made anew', async () => {
+    await namespace.kubectl('rollout', 'restart', 'deployment/postgres');
+    await namespace.kubectl('rollout', 'status', 'deployment/postgres', '--timeout=120s');
     await helm(
       'upgrade',
       ...helmArguments(releaseOfLargesse('ci', NAME), image(IMAGE_TAG)),
@@ -148,13 +150,16 @@ describe('what skaffold.yaml says, step by step', () => {
     await allRolledOut();
     await eventually(async () => expect(await running('image')).toHaveLength(2), patient);
     const [, own] = readConfigurations('ci', NAME);
-    expect(await runHooks(own?.deploy.helm.hooks?.after)).toMatch(/Phase: +Succeeded/);
+    const said = await runHooks(own?.deploy.helm.hooks?.after);
+    expect(said).toMatch(/Phase: +Succeeded/);
+    // The key of before is one of a database that is gone.
+    expect(said).not.toContain(key);
   });
 
   test('profile eks: renders with what it sets, and nothing of a developer’s cluster is in it', async () => {
     const release = releaseOfLargesse('eks');
     const args = helmArguments(release, { ...image('abc'), digest: `sha256:${'0'.repeat(64)}` });
-    const text = await helm('template', ...args.filter((each) => each !== '--wait'));
+    const text = await helm('template', ...args.filter((each) => each !== '--wait'), '--no-hooks');
     expect(text).toContain(`image: largesse@sha256:${'0'.repeat(64)}`);
     expect(text).not.toMatch(/largesse-dev|emulator/);
     // Objects of one namespace, tried on a real API server in that of this test.
