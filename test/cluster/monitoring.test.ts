@@ -23,9 +23,10 @@ type RuleObject = { metadata: { name: string }; spec: { groups: { name: string; 
   let seer: Namespace;
   let api: Api;
   let prometheus: Prometheus;
+  let removeKinds: (() => Promise<void>) | undefined;
 
   beforeAll(async () => {
-    await installOperatorKinds();
+    removeKinds = await installOperatorKinds();
     await installDefinition();
     [sick, well, seer] = await Promise.all([
       createNamespace('largesse-sick'),
@@ -41,8 +42,8 @@ type RuleObject = { metadata: { name: string }; spec: { groups: { name: string; 
   });
   afterAll(async () => {
     await Promise.all([api?.close(), prometheus?.close()]);
-
     await Promise.all([sick, well, seer].map((namespace) => namespace?.remove()));
+    await removeKinds?.();
   });
 
   test('P165: every pod is scraped through its NetworkPolicy, and its series tell release from release', async () => {

@@ -164,17 +164,27 @@ const KINDS = {
   PrometheusRule: 'prometheusrules',
 };
 
-/** The kinds of the Prometheus Operator, where a cluster has none: without their schema, so that they can be kept and read. */
-export async function installOperatorKinds(): Promise<void> {
+/**
+ * The kinds of the Prometheus Operator, where a cluster has none: without their schema, so that objects can be kept and read.
+ *
+ * @returns what takes those away that were made: the operator's own must find none
+ */
+export async function installOperatorKinds(): Promise<() => Promise<void>> {
+  const made: string[] = [];
   for (const [kind, plural] of Object.entries(KINDS)) {
     const name = `${plural}.${GROUP}`;
     if (await exists(name)) continue;
+    made.push(name);
     await run('kubectl', ['create', '--filename', '-'], JSON.stringify(definition(name, kind, plural)));
     await eventually(
       async () => run('kubectl', ['wait', '--for=condition=Established', `crd/${name}`, '--timeout=60s']),
       { timeoutMs: 60_000, intervalMs: 500 },
     );
   }
+  return async () => {
+    for (const name of made)
+      await run('kubectl', ['delete', 'crd', name, '--ignore-not-found', '--timeout=60s']);
+  };
 }
 
 async function exists(definitionName: string): Promise<boolean> {
