@@ -42,31 +42,36 @@ export interface DatabaseUsers {
   inUse: () => Promise<string[]>;
   /** By which keys recipients were sealed. */
   sealedUnder: () => Promise<string[]>;
-  close: () => Promise<void>;
 }
 
 /** A second user with the rights of the first one: with two that take turns, both passwords hold while pods are replaced. */
 export async function addDatabaseUser(namespace: Namespace, name: string): Promise<DatabaseUsers> {
-  const way = await forward(namespace, 'postgres', 5432);
-  const password = await readSecret(namespace, 'postgres', 'password');
-  const port = Number(new URL(way.url).port);
-  const client = new Client({ host: '127.0.0.1', port, user: 'largesse', database: 'largesse', password });
-  await client.connect();
-  const another = randomBytes(18).toString('base64url');
-  await client.query(`create role "${name}" login password '${another}' in role largesse`);
-  const list = async (sql: string) =>
-    (await client.query<{ item: string }>(sql)).rows.map(({ item }) => item);
+  const password = randomBytes(18).toString('base64url');
+  await query(namespace, `create role "${name}" login password '${password}' in role largesse`);
   return {
-    url: `postgres://${name}:${another}@postgres:5432/largesse?sslmode=disable`,
+    url: `postgres://${name}:${password}@postgres:5432/largesse?sslmode=disable`,
     inUse: () =>
-      list(
+      query(
+        namespace,
         `select distinct usename as item from pg_stat_activity
          where application_name in ('largesse-api', 'largesse-consumer') order by item`,
       ),
-    sealedUnder: () => list('select distinct keyring_key_id as item from recipients order by item'),
-    close: async () => {
-      await client.end();
-      await way.close();
-    },
+    sealedUnder: () =>
+      query(namespace, 'select distinct keyring_key_id as item from recipients order by item'),
   };
+}
+
+/** As the owner of the database, on a connection of its own. @returns the column `item` of each row */
+async function query(namespace: Namespace, sql: string): Promise<string[]> {
+  const password = await readSecret(namespace, 'postgres', 'password');
+  const way = await forward(namespace, 'postgres', 5432);
+  const port = Number(new URL(way.url).port);
+  const client = new Client({ host: '127.0.0.1', port, user: 'largesse', database: 'largesse', password });
+  try {
+    await client.connect();
+    return (await client.query<{ item: string }>(sql)).rows.map(({ item }) => item);
+  } finally {
+    await client.end();
+    await way.close();
+  }
 }
