@@ -80,12 +80,14 @@ describe('the process', () => {
   });
 
   test('SIGTERM: requests under way are answered, their messages sent, and the exit code is 0', async () => {
-    const before = await inQueue();
     const answers = Promise.all(Array.from({ length: 10 }, () => acceptOverHttp(api, system.sender, [gift])));
     const ids = (await answers).flat();
     expect(await api.stop()).toBe(0);
     expect(ids).toHaveLength(10);
-    expect(await inQueue()).toBe(before + 10);
+    const { ready } = await system.emulator.inspect(system.queueName);
+    const sent = ready.map(({ body }) => (JSON.parse(body) as { id: string }).id);
+    // What was on its way when SQS went away above may be sent once more at any time.
+    expect(sent.filter((id) => new Set<string>(ids).has(id)).toSorted()).toEqual(ids.toSorted());
     expect(api.output()).not.toMatch(/shutdown_step_failed|process_failed/);
   });
 
