@@ -36,7 +36,7 @@ const roundedAges = async () => {
 };
 
 test('ages are of what waits, and of what is dead-lettered; nothing that has ended counts', async () => {
-  expect(await readOldestAges(stage.db)).toEqual({ waiting: null, deadLettered: null });
+  expect(await readOldestAges(stage.db)).toEqual({ waiting: null, deadLettered: null, late: 0 });
   const { id: queued } = await stage.acceptOne();
   await since('gifts', 'created_at', toUuid(queued), 100);
   expect(await roundedAges()).toEqual([100, null]);
@@ -46,6 +46,8 @@ test('ages are of what waits, and of what is dead-lettered; nothing that has end
   await since('gifts', 'created_at', toUuid(dead), 900);
   await since('gifts', 'dead_lettered_at', toUuid(dead), 800);
   expect(await roundedAges()).toEqual([100, 800]);
+  // A dead letter is late all the same: somebody waits for it.
+  expect(await readOldestAges(stage.db)).toMatchObject({ late: 1 });
 
   const { id: delivered } = await stage.acceptOne();
   await stage.sent(await stage.claimOne(delivered));
