@@ -101,10 +101,10 @@ test('P12: nor does one over which the server stumbles without a word for it sto
   // Alone with its kind, it is tried again and again: that is no database that is away.
   await eventually(() => expect(unclaimed().length).toBeGreaterThanOrEqual(3), { timeoutMs: 40_000 });
   expect(consumer.lines().filter((entry) => entry['event'] === 'consumption_paused')).toEqual([]);
+  // Each was handled once, and not given back for the sake of the broken one.
+  const isSound = (entry: Record<string, unknown>) => sound.some(({ id }) => id === entry['gift_id']);
   const handled = consumer.lines().filter((entry) => entry['event'] === 'message_handled');
-  expect(
-    handled.filter((entry) => entry['result'] === 'delivered').map((entry) => entry['receive_count']),
-  ).toEqual(sound.map(() => 1));
+  expect(handled.filter(isSound).map((entry) => entry['result'])).toEqual(sound.map(() => 'delivered'));
   await consumer.shutDown();
 });
 
