@@ -25,8 +25,10 @@ export const growingTables = [
 
 /**
  * Adds the gifts number `from` to `to` of one long-lived sender: of the first thousand a hundred are queued (0, 10, …) and
- * a hundred delivered (1, 11, …), all others are claimed. Each has its idempotency key; one in ten has a dead letter that
- * was redriven, and brings another sender with a funding account and a client with a budget; one in eight a run of the reconciler. Triggers are off while rows are made (they are not
+ * a hundred delivered (1, 11, …). Of all others one in eight is scheduled for next year and one in eight delivered and not
+ * claimed, so that a look for what is due has much to pass by; the rest is claimed. Each has its idempotency key; one in ten has a
+ * dead letter that was redriven, and brings another sender with a funding account and a client with a budget; one in eight a run
+ * of the reconciler. Triggers are off while rows are made (they are not
  * what is measured), constraints and indexes are on.
  */
 export async function growGifts(
@@ -62,8 +64,9 @@ export function grownGift(n: number): GiftId {
 const id = (kind: number) =>
   sql`('00000000-0000-7000-8000-' || lpad(to_hex(n * 16 + ${sql.lit(kind)}), 12, '0'))::uuid`;
 const series = (first: number, last: number) => sql`generate_series(${first}::bigint, ${last}::bigint) as n`;
-const issued = sql`(n >= 1000 or n % 10 <> 0)`;
-const claimed = sql`(n >= 1000 or n % 10 > 1)`;
+const scheduled = sql`(n >= 1000 and n % 8 = 0)`;
+const issued = sql`(case when n < 1000 then n % 10 <> 0 else n % 8 <> 0 end)`;
+const claimed = sql`(case when n < 1000 then n % 10 > 1 else n % 4 <> 0 end)`;
 
 async function insertGifts(db: Kysely<Database>, sender: string, first: number, last: number): Promise<void> {
   const numbers = series(first, last);
@@ -71,10 +74,11 @@ async function insertGifts(db: Kysely<Database>, sender: string, first: number, 
     select ${id(1)}, 'email', sha256(n::text::bytea), 'a•••@e•••.com', sha256(n::text::bytea), sha256(n::text::bytea), 'k'
     from ${numbers}`.execute(db);
   await sql`insert into gifts (id, sender_id, funding_account_id, recipient_id, channel, state, amount_minor, currency,
-      binding, external_id, expires_at, created_at, state_changed_at)
+      binding, external_id, expires_at, created_at, state_changed_at, deliver_at)
     select ${id(0)}, ${sender}, f.id, ${id(1)}, 'email',
-      case when ${claimed} then 'claimed' when ${issued} then 'delivered' else 'queued' end, 2500, 'EUR', 'bearer',
-      'order-' || n, now() + interval '1 year', now() - interval '1 minute', now() - interval '1 minute'
+      case when ${claimed} then 'claimed' when ${scheduled} then 'scheduled' when ${issued} then 'delivered' else 'queued' end,
+      2500, 'EUR', 'bearer', 'order-' || n, now() + interval '2 years', now() - interval '1 minute', now() - interval '1 minute',
+      case when ${scheduled} then now() + interval '1 year' end
     from ${numbers}, funding_accounts f where f.sender_id = ${sender}`.execute(db);
   await sql`insert into vouchers (id, gift_id, amount_minor, balance_minor, currency, code_salt, code_hash)
     select ${id(2)}, ${id(0)}, 2500, 2500, 'EUR', substr(sha256(n::text::bytea), 1, 16), sha256(n::text::bytea)

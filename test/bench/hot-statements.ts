@@ -70,7 +70,7 @@ function ofClaimLinks({ senderId, apiKeyId }: FundedSender): Statements {
 
 function ofConsumers(): Statements {
   const claim = async (trx: Transaction<Database>) => {
-    const requests = (await queued(trx, 10)).map((giftId) => ({ giftId, messageId: 'm', receiveCount: 1 }));
+    const requests = queued(10).map((giftId) => ({ giftId, messageId: 'm', receiveCount: 1 }));
     return await claimGifts(trx, { keyring, leaseSeconds: 60 }, requests);
   };
   const claimAndSettle = async (trx: Transaction<Database>) => {
@@ -82,7 +82,7 @@ function ofConsumers(): Statements {
   return [
     ['claim 10 gifts', claim],
     ['claim and settle 10 gifts', claimAndSettle],
-    ['cancel a gift', async (trx) => cancel(trx, (await queued(trx, 1))[0] as GiftId, actor)],
+    ['cancel a gift', async (trx) => cancel(trx, grownGift(0), actor)],
   ];
 }
 
@@ -126,10 +126,7 @@ function ofReconciler(): Statements {
   }));
   const sinceAnHour = () => new Date(Date.now() - 3_600_000);
   return [
-    [
-      'look up 10 dead letters',
-      async (trx) => findLetterSubjects(trx, (await queued(trx, 10)).map(toUuid), []),
-    ],
+    ['look up 10 dead letters', async (trx) => findLetterSubjects(trx, queued(10).map(toUuid), [])],
     ["read 10 letters' history", (trx) => findLetterHistory(trx, 'gifts', letters)],
     [
       'count what became of 100 redrives',
@@ -138,10 +135,7 @@ function ofReconciler(): Statements {
         await countRedriveOutcomes(trx, 'gifts', sinceAnHour(), []);
       },
     ],
-    [
-      'give 10 gifts their retries again',
-      async (trx) => resetRetryBudgets(trx, (await queued(trx, 10)).map(toUuid)),
-    ],
+    ['give 10 gifts their retries again', async (trx) => resetRetryBudgets(trx, queued(10).map(toUuid))],
   ];
 }
 
@@ -170,12 +164,7 @@ async function oldGift(trx: Transaction<Database>, sender: FundedSender): Promis
   return fromUuid('gft', row.id);
 }
 
-async function queued(trx: Transaction<Database>, count: number): Promise<GiftId[]> {
-  const rows = await trx
-    .selectFrom('gifts')
-    .select('id')
-    .where('state', '=', 'queued')
-    .limit(count)
-    .execute();
-  return rows.map((row) => fromUuid('gft', row.id));
+/** Of those that were grown. */
+function queued(count: number): GiftId[] {
+  return Array.from({ length: count }, (_, nth) => grownGift(nth * 10));
 }

@@ -73,10 +73,14 @@ function ending(input: GiftEndInput[], end: GiftEnd, once: GiftEndOnce | null): 
         gift_id uuid, transfer_id uuid, audit_id uuid, version text, class text, code text)
     ), ${isBrief ? briefly : sql`briefly as (select true as bounded)`}, ${turnOf(once?.claim ?? null)},
     candidates as materialized (
-      select g.id, g.state, g.funding_account_id, g.currency, g.amount_minor, g.request_id from gifts g
-      where g.id in (select gift_id from input where coalesce(version, g.xmin::text) = g.xmin::text)
-        and g.state = any (${end.from}::text[]) and (select got from turn) and (select bounded from briefly)
-      order by g.id for no key update ${end.passLocked ? sql`skip locked` : sql``}
+      -- One by one, in one order: a condition on both in a subquery would read all gifts there are.
+      select gift.* from (select gift_id, version from input order by gift_id) asked
+      cross join lateral (
+        select g.id, g.state, g.funding_account_id, g.currency, g.amount_minor, g.request_id from gifts g
+        where g.id = asked.gift_id and coalesce(asked.version, g.xmin::text) = g.xmin::text
+          and g.state = any (${end.from}::text[]) and (select got from turn) and (select bounded from briefly)
+        for no key update ${end.passLocked ? sql`skip locked` : sql``}
+      ) gift
     ), ${freshFrom(once?.claim ?? null, sql`candidates`)}, locked as materialized (
       select * from candidates where exists (select from fresh)
     ), ended as (

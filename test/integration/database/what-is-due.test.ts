@@ -12,6 +12,7 @@ import { countStuckGifts } from '../../../services/database/queries/reconciler-s
 import { lockStrandedGifts } from '../../../services/database/queries/stranded.ts';
 import type { Database } from '../../../services/database/schema.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { accept, cancel, draftGift, fundedSender } from '../../support/gifts.ts';
 import { pagesRead } from '../../support/pages-read.ts';
 
 let database: TestDatabase;
@@ -62,4 +63,13 @@ test.each<[string, (db: Parameters<typeof lockScheduledGifts>[0]) => Promise<unk
 ])('a look for %s reads nothing of the thousands that are not due yet', async (_what, look) => {
   const pages = await pagesRead(database.db, (db) => look(db as Parameters<typeof look>[0]));
   expect(pages).toBeLessThan(60);
+});
+
+test('the end of one gift reads that gift, and not all that have not ended yet', async () => {
+  const { db } = database;
+  const { gifts } = await accept(db, [draftGift(await fundedSender(db))]);
+  const [gift] = gifts;
+  if (gift === undefined) throw new Error('no gift');
+  const pages = await pagesRead(db, (trx) => cancel(trx, gift.id));
+  expect(pages).toBeLessThan(400);
 });
