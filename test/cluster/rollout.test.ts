@@ -90,10 +90,10 @@ describe('releases replace each other', () => {
     process.stderr.write(`changed Secrets were in use by all pods after ${seconds(beganMs)} s\n`);
     await setSecret(namespace, 'largesse-keyring', 'keyring.json', await keyringWith(namespace, 'k2', 'k2'));
     await restartAll();
+    await eventually(async () => expect(await users.sealedUnder()).toEqual(['k1', 'k2']), patient);
     const { accepted, failures } = await stopLoad();
     expect(failures).toEqual([]);
     await allArrive(namespace, key, { name: 'rotated', accepted });
-    expect(await users.sealedUnder()).toEqual(['k1', 'k2']);
   });
 
   test('P74: a Secret that lacks a key stops the start with its name, and who runs goes on', async () => {

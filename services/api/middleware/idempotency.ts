@@ -13,11 +13,21 @@ export type Answer = { status: number; body: unknown; location: string | null };
 
 /** Refuses a request that moves value without an Idempotency-Key of 1 to 255 characters. */
 export const requireIdempotencyKey: RequestHandler = (request, _response, next) => {
-  const key = keyOf(request);
-  const detail = refusal(key);
-  if (detail !== null) throw invalid([{ header: 'Idempotency-Key', detail }]);
+  checkKey(keyOf(request));
   next();
 };
+
+/** Refuses a key that could not be one, where none is needed: what a dry run lets pass, the request itself must not refuse. */
+export const refuseUnusableKey: RequestHandler = (request, _response, next) => {
+  const key = request.get('idempotency-key');
+  if (key) checkKey(key);
+  next();
+};
+
+function checkKey(key: string): void {
+  const detail = refusal(key);
+  if (detail !== null) throw invalid([{ header: 'Idempotency-Key', detail }]);
+}
 
 export function idempotencyKeyMissing(): Problem {
   return new Problem(

@@ -137,6 +137,14 @@ describe('POST /v1/gifts?dry_run=true 200', () => {
       .set(...sender.auth)
       .send(body);
 
+  test('needs no key, and refuses one that the request itself would refuse', async () => {
+    const answer = await dryRun(giftRequest).set('idempotency-key', 'k'.repeat(256));
+    expect(answer.status).toBe(422);
+    expect(answer.body.errors).toEqual([
+      { header: 'Idempotency-Key', detail: 'has more than 255 characters' },
+    ]);
+  });
+
   test('says what would happen and lets nothing happen', async () => {
     const [gifts, outbox, published] = [
       await countOf('gifts'),

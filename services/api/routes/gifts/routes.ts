@@ -5,7 +5,7 @@ import { jsonBody } from '../../middleware/body.ts';
 import { earlierAnswerBeforeRefusal } from '../../middleware/earlier-answer.ts';
 import { methodNotAllowed } from '../../middleware/error-handler.ts';
 import type { Guards } from '../../middleware/guards.ts';
-import { requireIdempotencyKey } from '../../middleware/idempotency.ts';
+import { refuseUnusableKey, requireIdempotencyKey } from '../../middleware/idempotency.ts';
 import { acceptGift, giftBody } from './accept-gift.ts';
 import { cancelOwnGift, resendOwnGift } from './change-gift.ts';
 import { acceptQuery, dryRun } from './dry-run.ts';
@@ -27,6 +27,7 @@ export function giftRoutes(deps: ApiDeps, { limit, authenticate }: Guards): Rout
       acceptQuery,
       giftBody,
       earlierAnswerBeforeRefusal(deps),
+      refuseUnusableKey,
       dryRun(deps),
       requireIdempotencyKey,
       acceptGift(deps),
