@@ -2,11 +2,17 @@ import { type Kysely, sql } from 'kysely';
 
 /** A window is cut into so many slots. */
 const most = sql.lit(60 + 1);
+/** A state counts for no more slots than this after it was written, also one that was ahead when the clock was set back. */
+const longest = sql.lit(2 * (60 + 1));
 
 /**
  * Budgets whose newest state is a row of its own, and the state before is deleted: a row that every request changes grows a version
  * by each for as long as a snapshot is open elsewhere, and each look-up walks past all of them. Unlogged, as the table of
  * the release before, which keeps its budgets there.
+ *
+ * The newest state is looked for among those that can still count. A budget that ended has none: while a snapshot stays open
+ * elsewhere, the look for it would walk past all that it ever had, and everybody who asked together with it would wait: 0.8 s after
+ * 200,000 takings. An older state that is thereby left goes with the ended ones.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
@@ -43,7 +49,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
           now.oldest_slot, now.counts, now.used, greatest(0, least(wanted, asked.quota - now.used)) as granted
         from asked
         left join lateral (
-          select *, ctid as place from budgets where key = asked.key order by seq desc limit 1
+          select *, ctid as place from budgets
+          where key = asked.key and seq > ((now_ms - ${longest} * asked.slot_ms::bigint) * 1000)::bigint
+          order by seq desc limit 1
         ) last on true
         cross join lateral (
           select last.slot, last.oldest_slot, last.counts, last.points as used

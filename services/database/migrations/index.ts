@@ -32,7 +32,6 @@ import * as decideWithoutQueries from './2026-11-28-211-decide-without-queries.t
 import * as recountAccounts from './2026-11-28-212-recount-accounts.ts';
 import * as maybeOut from './2026-11-28-220-maybe-out.ts';
 import * as appendedBudgets from './2026-11-28-230-appended-budgets.ts';
-import * as endedBudgets from './2026-11-28-231-ended-budgets.ts';
 
 export type SchemaMigration = Migration & Holds;
 
@@ -84,5 +83,4 @@ export const migrations: Record<string, SchemaMigration> = {
   '2026-11-28-212-recount-accounts': recountAccounts,
   '2026-11-28-220-maybe-out': maybeOut,
   '2026-11-28-230-appended-budgets': appendedBudgets,
-  '2026-11-28-231-ended-budgets': endedBudgets,
 };

@@ -32,7 +32,6 @@ export const frozenMigrations: Readonly<Record<string, string>> = {
     '775612ee054975d4f63e95a44533f787e5cebcbbf69296bbd0b8f745ec5f7f48',
   '2026-11-28-212-recount-accounts.ts': '56c9632e2bcf13f2691e4867872954ccc55733e1c4dd3a0c2519cc41523293e4',
   '2026-11-28-220-maybe-out.ts': '119c6d90eaf140a1e66892f0dba2f9a2d122773e1c3c1fc72ce9eaea6dc345d9',
-  '2026-11-28-230-appended-budgets.ts': 'c50ed6c77cee2dfc9188a332443f4288c550e4d73820528b3806cc18d1577e24',
-  '2026-11-28-231-ended-budgets.ts': '346e7f943bee0b035b81475e34655ea84b396c767df9677adadb443d3dfea9e6',
+  '2026-11-28-230-appended-budgets.ts': 'be88966de197ce6bd2d125b79205877668e82e59ba2b5403dfec0455f1a26683',
   'refuse-illegal-transitions.ts': '753f2b7fbe8ed635a9631eed2054b9cd2034d5c82e2034bc90e4868e10f919cd',
 };
