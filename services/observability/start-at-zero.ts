@@ -1,5 +1,8 @@
 import type { Counter, Histogram } from 'prom-client';
 
+const classes = ['transient', 'permanent', 'poison', 'unknown'] as const;
+const logRecordsDropped = { sink: ['stream', 'file', 'record'] } as const;
+
 /**
  * What each role counts from its start, at 0. A series that appears with its first event begins at 1: no rate ever sees that event,
  * and the alert that is about it stays silent. What has the name of a queue or pool in it begins where that name is known.
@@ -9,18 +12,18 @@ export const COUNTED = {
     giftsAccepted: { recipient_type: ['email', 'wallet'] },
     acceptsDropped: { reason: ['gone', 'late'] },
     rateLimited: { limiter: ['ip', 'key', 'claim'] },
-    logRecordsDropped: { sink: ['stream', 'file', 'record'] },
+    logRecordsDropped,
   },
   consumer: {
     giftsProcessed: {
       outcome: ['delivered', 'in_doubt', 'dead_letter', 'given_up', 'repeat', 'not_due', 'missing', 'poison'],
     },
-    giftsFailed: { class: ['transient', 'permanent', 'poison', 'unknown'] },
-    giftsRetried: { class: ['transient', 'permanent', 'poison', 'unknown'] },
-    giftsDeadLettered: { class: ['transient', 'permanent', 'poison', 'unknown'] },
+    giftsFailed: { class: classes },
+    giftsRetried: { class: classes },
+    giftsDeadLettered: { class: classes },
     mailsSent: { outcome: ['sent', 'in_doubt', 'failed', 'not_begun'] },
     settleRetries: { fault: ['row', 'suspect', 'busy', 'session', 'away', 'foreign'] },
-    logRecordsDropped: { sink: ['stream', 'file', 'record'] },
+    logRecordsDropped,
   },
 } as const;
 
