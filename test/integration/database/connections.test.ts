@@ -144,6 +144,8 @@ describe('a session that is known to be bad', () => {
       application,
     ]);
     await eventually(async () => expect(await backends()).toBe(0));
+    // The server has ended the sessions; the word of it may still be on its way.
+    await eventually(() => expect(client.pool.totalCount).toBe(0));
     await expect(pingDatabase(client.db)).rejects.toMatchObject({ code: '25006' });
     await admin.query(`alter database ${name} reset default_transaction_read_only`);
     await pingDatabase(client.db);
